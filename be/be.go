@@ -1,0 +1,145 @@
+// Package be is the life of a boot environment: created by snapshot and clone,
+// mounted and changed, activated, booted, failed back from, destroyed. Every
+// operation is a list of named steps that is journaled on the pool before it
+// runs; the pool's user properties are the only state.
+package be
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"snapbe/bootloader"
+	"snapbe/internal/mount"
+	"snapbe/internal/zfs"
+)
+
+// User properties; the libbe ones are those of illumos' beadm(8), so that tools
+// which know them agree with snapbe.
+const (
+	propUUID   = "org.opensolaris.libbe:uuid"
+	propPolicy = "org.opensolaris.libbe:policy"
+
+	propDescription = "org.snapbe:description"
+	// propOp is local on what an unfinished operation made or is taking
+	// away, and stays on the snapshots that snapbe made for itself.
+	propOp       = "org.snapbe:op"
+	propDefault  = "org.snapbe:default"
+	propPrevious = "org.snapbe:previous"
+	propBooted   = "org.snapbe:booted"
+	// propBootRoot and propGrub name, on the BE root container, where boot
+	// datasets and GRUB's directory are, as init found or made them.
+	propBootRoot = "org.snapbe:bootroot"
+	propGrub     = "org.snapbe:grub"
+)
+
+// System is what a Manager works with.
+type System struct {
+	ZFS  zfs.ZFS
+	Boot Bootloader
+	Host Host
+	// Root is the BE root container, such as rpool/ROOT; "" takes the one
+	// that the running BE lies in.
+	Root string
+	// LockFile is where a changing command writes who it is.
+	LockFile string
+	// Command is how the user called snapbe, for the lock's holder.
+	Command string
+	Now     func() time.Time
+	UUID    func() string
+}
+
+// Bootloader is what the life cycle asks of the boot loader.
+type Bootloader interface {
+	// Read gives the menu as it was written last; an error that is
+	// fs.ErrNotExist where there is none.
+	Read() (bootloader.Menu, error)
+	// Write makes the menu's fragment, durably, by rename; it tells
+	// whether that changed anything.
+	Write(m bootloader.Menu) (changed bool, err error)
+	// Dir is GRUB's directory on the host, such as /boot/grub.
+	Directory() string
+	// Disks tells of the boot disks that pool leaves lie on.
+	Disks(ctx context.Context, leaves []string) ([]bootloader.Disk, error)
+}
+
+// Host is what the life cycle asks of the operating system.
+type Host interface {
+	// Root tells which dataset is mounted at / ("" where / is not ZFS).
+	Root() (dataset string, err error)
+	// Tree is the running system's own file tree.
+	Tree() (*os.Root, error)
+	// Privileged tells whether the caller may change things.
+	Privileged() bool
+	// Mounts lists where datasets are mounted for everybody.
+	Mounts() ([]mount.Mounted, error)
+	// View, Attach, Detach and Exec are those of package mount.
+	View(t mount.Tree, readOnly bool, f func(*os.Root) error) error
+	Attach(t mount.Tree, dir string) error
+	Detach(dir string, force bool) error
+	Exec(ctx context.Context, t mount.Tree, x mount.ExecSpec) (code int, err error)
+	// Reboot asks the service manager for a reboot and returns.
+	Reboot(ctx context.Context) error
+}
+
+// BE is a boot environment as it stands on the pool.
+type BE struct {
+	Name    string `json:"name"`
+	UUID    string `json:"uuid"`
+	Dataset string `json:"dataset"`
+	// BootDataset holds /boot where that is on a pool of its own.
+	BootDataset string `json:"boot_dataset,omitempty"`
+	// Running, Default and Previous: the BE that runs, the one that boots
+	// next, and the one that failback goes to.
+	Running  bool `json:"running"`
+	Default  bool `json:"default"`
+	Previous bool `json:"previous"`
+	// Mountpoint is where it shows now; "" where it is not mounted.
+	Mountpoint string `json:"mountpoint,omitempty"`
+	// Space is what destroying the BE would free, in bytes; Referenced is
+	// what it refers to (zfsprops(7) "referenced"), nested datasets not
+	// counted.
+	Space      uint64    `json:"space"`
+	Referenced uint64    `json:"referenced"`
+	Created    time.Time `json:"created"`
+	// Booted is when it last came up healthy; zero where it never did.
+	Booted      time.Time `json:"booted,omitzero"`
+	Policy      string    `json:"policy"`
+	Description string    `json:"description,omitempty"`
+	// Origin is the snapshot that the root dataset was cloned from.
+	Origin string `json:"origin,omitempty"`
+	// Unfinished is the operation that made it or is destroying it and has
+	// not ended; such a BE cannot be used.
+	Unfinished string `json:"unfinished,omitempty"`
+	// Datasets and Snapshots are filled where asked for.
+	Datasets  []Dataset  `json:"datasets,omitempty"`
+	Snapshots []Snapshot `json:"snapshots,omitempty"`
+}
+
+// Dataset is one of the datasets of a BE.
+type Dataset struct {
+	Name       string    `json:"name"`
+	Mountpoint string    `json:"mountpoint,omitempty"`
+	Space      uint64    `json:"space"`
+	Referenced uint64    `json:"referenced"`
+	Created    time.Time `json:"created"`
+	Policy     string    `json:"policy"`
+}
+
+// Snapshot is a snapshot of one of a BE's datasets.
+type Snapshot struct {
+	Name string `json:"name"`
+	// Own is true for one that snapbe made as an origin for a clone.
+	Own     bool      `json:"own"`
+	Space   uint64    `json:"space"`
+	Created time.Time `json:"created"`
+	Policy  string    `json:"policy"`
+}
+
+// Manager reads and changes the boot environments of one container.
+type Manager struct {
+	sys System
+}
+
+// New makes a Manager; it reads nothing yet.
+func New(sys System) *Manager { return &Manager{sys: sys} }

@@ -1,0 +1,181 @@
+package be
+
+import (
+	"context"
+	"time"
+
+	"snapbe/internal/mount"
+)
+
+// Request is something to do: one of the types below.
+type Request interface {
+	// plan checks everything that can be refused and returns the steps;
+	// it changes nothing.
+	plan(ctx context.Context, m *Manager) (*operation, error)
+}
+
+// Options say how Do goes about a request.
+type Options struct {
+	// DryRun plans only.
+	DryRun bool
+	// Confirm, where set, is shown the plan before the first change; false
+	// ends Do with ErrDeclined.
+	Confirm func(Plan) bool
+	// Step, where set, is told of each step after it was done.
+	Step func(StepDone)
+}
+
+// Plan is what an operation is going to do.
+type Plan struct {
+	// Title says it in a line: `create "2026-11" from "debian"`.
+	Title string `json:"title"`
+	// Steps are the steps by name, in order; none where all is as asked.
+	Steps []string `json:"steps"`
+	// Frees is the space that comes free, in bytes; for destroy.
+	Frees uint64 `json:"frees,omitempty"`
+	// Notes are what the user should know before: what is left out, what
+	// goes along.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// StepDone tells of one step that was carried out.
+type StepDone struct {
+	Name     string
+	Duration time.Duration
+}
+
+// Result is what came of a request.
+type Result struct {
+	Plan Plan `json:"plan"`
+	// Name is the BE or snapshot that was made or changed.
+	Name string `json:"name,omitempty"`
+	// Dir is where a BE was mounted.
+	Dir string `json:"dir,omitempty"`
+	// Notes are what the user should know after.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Create makes a BE, or with a name of the form BE@SNAP a snapshot.
+type Create struct {
+	// Name is the new BE; "" takes the next free name.
+	Name string
+	// From is a BE or BE@SNAP; "" is the running BE.
+	From        string
+	Description string
+	// Props are further properties of the new root dataset, prop=value.
+	Props    map[string]string
+	Activate bool
+}
+
+// Activate makes a BE the one that boots from now on.
+type Activate struct {
+	Name   string
+	Reboot bool
+}
+
+// Failback makes the previous BE the one that boots from now on.
+type Failback struct {
+	Reboot bool
+}
+
+// Rename gives an inactive BE another name.
+type Rename struct{ From, To string }
+
+// Destroy takes a BE away, or with BE@SNAP a snapshot of it.
+type Destroy struct {
+	// Name is BE or BE@SNAP.
+	Name string
+	// Snapshots agrees to the loss of every snapshot of the user's own;
+	// With names those, as BE@SNAP, that may go.
+	Snapshots bool
+	With      []string
+	// Force unmounts the BE first where it is mounted.
+	Force bool
+	// Origin takes the snapshot along that the BE was cloned from, even
+	// where the user made it.
+	Origin bool
+}
+
+// Rollback brings an inactive BE back to one of its snapshots, BE@SNAP.
+type Rollback struct {
+	Name string
+	// Newer agrees to the loss of snapshots that are newer than it.
+	Newer bool
+}
+
+// Mount shows a BE at a directory; Dir "" takes one below /run/snapbe.
+type Mount struct{ Name, Dir string }
+
+// Unmount takes a mounted BE away; Name is a BE or the directory.
+type Unmount struct {
+	Name  string
+	Force bool
+}
+
+// Recover ends an operation that was interrupted.
+type Recover struct{}
+
+// BootUpdate writes the boot menu again from the pool's state.
+type BootUpdate struct{}
+
+// BootInstall installs GRUB on every disk of the mirror.
+type BootInstall struct{}
+
+// Init adopts the host.
+type Init struct{}
+
+// Exec runs a command in a BE; see Manager.Exec.
+type Exec struct {
+	Name string
+	mount.ExecSpec
+}
+
+// ListOptions say what List reads beside the BEs themselves.
+type ListOptions struct {
+	// Name limits the list to one BE; "" lists all.
+	Name string
+	// Datasets and Snapshots read deeper.
+	Datasets  bool
+	Snapshots bool
+}
+
+// Status is the state of the host as snapbe sees it.
+type Status struct {
+	// Root is the BE root container, BootRoot that of the boot datasets
+	// where /boot is on a pool of its own, Grub the dataset of GRUB's
+	// directory.
+	Root     string `json:"root"`
+	BootRoot string `json:"boot_root,omitempty"`
+	Grub     string `json:"grub,omitempty"`
+	// Adopted tells whether init has run here.
+	Adopted  bool   `json:"adopted"`
+	Running  string `json:"running,omitempty"`
+	Default  string `json:"default,omitempty"`
+	Previous string `json:"previous,omitempty"`
+	// Pending describes an operation that was interrupted; "" where none.
+	Pending string `json:"pending,omitempty"`
+	// Busy tells who holds the lock; "" where nobody does.
+	Busy  string       `json:"busy,omitempty"`
+	Disks []DiskStatus `json:"disks"`
+	// Problems are what needs the administrator, each a sentence.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// DiskStatus is one leaf of the pool that the machine boots from.
+type DiskStatus struct {
+	// Leaf is the partition, Disk its disk's short name.
+	Leaf  string `json:"leaf"`
+	Disk  string `json:"disk"`
+	State string `json:"state"`
+	// Boots tells whether GRUB is installed on the disk, "yes", "no", or
+	// "unknown" where the caller may not read the disk.
+	Boots       string `json:"boots"`
+	Resilvering bool   `json:"resilvering,omitempty"`
+}
+
+// Problem is one thing that boot check found.
+type Problem struct {
+	// Entry is the BE concerned, "" for the menu as a whole.
+	Entry string `json:"entry,omitempty"`
+	Text  string `json:"text"`
+}
