@@ -1,0 +1,106 @@
+package bootloader
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDecodeRefuses(t *testing.T) {
+	good := string(Encode(menus()["two"]))
+	cases := map[string]struct{ text, want string }{
+		"nothing":        {"", "no pool"},
+		"edited":         {strings.Replace(good, "quiet", "quiet debug", 1), "it was changed"},
+		"edited entry":   {strings.Replace(good, "\tinsmod gzio\n", "", 1), "it was changed"},
+		"cut short":      {good[:len(good)-40], "it was changed"},
+		"unknown record": {good + "#@zone {}\n", "unknown record"},
+		"unknown field":  {strings.Replace(good, `{"UUID"`, `{"Zone":1,"UUID"`, 1), "unknown field"},
+		"two values":     {strings.Replace(good, "#@menu {", "#@menu {} {", 1), "text after a record"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := Decode([]byte(c.text))
+			require.ErrorIs(t, err, ErrFragment)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	goldens, err := filepath.Glob("testdata/*.cfg")
+	require.NoError(f, err)
+	for _, name := range goldens {
+		text, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := Decode(text)
+		if err != nil {
+			return
+		}
+		require.NoError(t, m.Validate())
+		require.Equal(t, string(text), string(Encode(m)))
+	})
+}
+
+func FuzzEncodeDecode(f *testing.F) {
+	f.Add("debian", "text", "Debian", "quiet", "vda", "/GRUB@")
+	f.Add(hostile, hostile, hostile, hostile, hostile, hostile)
+	f.Add("a'b", "#@menu {}", "'", "\\'", "-", "/'")
+	f.Fuzz(func(t *testing.T, name, description, title, word, disk, path string) {
+		m := menus()["two"]
+		e := entry(7, name)
+		e.Description, e.Title, e.Cmdline = description, title, []string{word, "x" + word}
+		e.Path, e.Kernel, e.Initrd = path, word, word
+		m.Entries = append(m.Entries[:2:2], e)
+		m.GrubPath = path
+		m.Disks = []Disk{{Name: disk, PartUUID: disks()[0].PartUUID, Part: 3}}
+		text := Encode(m)
+		checkBalance(t, text)
+		if m.Validate() != nil {
+			return
+		}
+		back, err := Decode(text)
+		require.NoError(t, err)
+		require.Equal(t, m.Canonical(), back)
+	})
+}
+
+// checkBalance reads the script by GRUB's rules for words and holds that no
+// text got out of its quotes: quotes close in their line, braces match.
+func checkBalance(t *testing.T, text []byte) {
+	depth := 0
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		line = strings.TrimSuffix(line, "\n")
+		quoted := byte(0)
+		for i := 0; i < len(line); i++ {
+			switch c := line[i]; {
+			case quoted != 0:
+				if c == quoted {
+					quoted = 0
+				}
+			case c == '\\':
+				i++
+			case c == '\'' || c == '"':
+				quoted = c
+			case c == '{':
+				depth++
+			case c == '}':
+				depth--
+			}
+		}
+		require.Zerof(t, quoted, "open quote: %s", line)
+		require.GreaterOrEqual(t, depth, 0, line)
+	}
+	require.Zero(t, depth)
+	heads := strings.Count("\n"+strings.ReplaceAll(string(text), "\t", ""), "\nmenuentry ")
+	// Three BEs, the failback, one disk with its menu and three BEs.
+	require.Equal(t, 3+1+1+3, heads)
+}

@@ -1,0 +1,94 @@
+package bootloader
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"snapbe/internal/command"
+)
+
+// GRUB is the host's GRUB set-up.
+type GRUB struct {
+	// Dir is GRUB's directory, such as /boot/grub.
+	Dir string
+	// Etc is the host's /etc.
+	Etc string
+	// Sys is the host's /sys, and Dev its /dev.
+	Sys, Dev string
+	Runner   command.Runner
+}
+
+// Host is the GRUB set-up of the running host.
+func Host(run command.Runner) *GRUB {
+	return &GRUB{Dir: "/boot/grub", Etc: "/etc", Sys: "/sys", Dev: "/dev", Runner: run}
+}
+
+// fragmentName and configName are files in GRUB's directory.
+const (
+	fragmentName = "snapbe.cfg"
+	configName   = "grub.cfg"
+)
+
+// Read returns the menu that the fragment on disk shows. Without a fragment
+// the error is fs.ErrNotExist, with one that Encode did not write ErrFragment.
+func (g *GRUB) Read() (Menu, error) {
+	text, err := os.ReadFile(filepath.Join(g.Dir, fragmentName))
+	if err != nil {
+		return Menu{}, err
+	}
+	m, err := Decode(text)
+	if err != nil {
+		return Menu{}, fmt.Errorf("%s: %w", filepath.Join(g.Dir, fragmentName), err)
+	}
+	return m, nil
+}
+
+// Write makes the fragment on disk show m, and tells whether it was another
+// before. After a power cut the fragment is the old or the new one, whole;
+// when Write returns it is the new one.
+func (g *GRUB) Write(m Menu) (changed bool, err error) {
+	if err := m.Validate(); err != nil {
+		return false, err
+	}
+	return replaceFile(filepath.Join(g.Dir, fragmentName), Encode(m), 0o644)
+}
+
+// replaceFile makes path hold text, whole or not at all, and durably so.
+func replaceFile(path string, text []byte, mode fs.FileMode) (changed bool, err error) {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode() == mode {
+		old, err := os.ReadFile(path)
+		if err != nil {
+			return false, err
+		}
+		if bytes.Equal(old, text) {
+			return false, nil
+		}
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	// Beside the target and hidden: grub-mkconfig takes a name with a dot
+	// in front for no script of its own.
+	err = renameio.WriteFile(path, text, mode,
+		renameio.IgnoreUmask(), renameio.WithTempDir(filepath.Dir(path)))
+	if err != nil {
+		return false, err
+	}
+	return true, syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in dir durable, which renaming alone does not.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
