@@ -1,0 +1,26 @@
+#!/bin/bash
+# prepare.sh: installs what build.sh and internal/lab need on a Debian 12 or 13
+# machine, where it is missing. Needs root; run again at will.
+set -euo pipefail
+
+packages=(
+	# for the images
+	mmdebstrap debian-archive-keyring e2fsprogs openssh-client util-linux
+	# for the machines
+	qemu-system-x86 qemu-utils
+)
+
+missing=()
+for package in "${packages[@]}"; do
+	# shellcheck disable=SC2016 # dpkg-query expands it
+	if ! dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed; then
+		missing+=("$package")
+	fi
+done
+if [[ ${#missing[@]} == 0 ]]; then
+	exit
+fi
+echo "prepare.sh: installing ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -q -y --no-install-recommends "${missing[@]}"
