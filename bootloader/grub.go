@@ -19,15 +19,18 @@ type GRUB struct {
 	Dir string
 	// Etc is the host's /etc.
 	Etc string
-	// Sys is the host's /sys, and Dev its /dev.
-	Sys, Dev string
-	Runner   command.Runner
+	// Sys is the host's /sys.
+	Sys    string
+	Runner command.Runner
 }
 
 // Host is the GRUB set-up of the running host.
 func Host(run command.Runner) *GRUB {
-	return &GRUB{Dir: "/boot/grub", Etc: "/etc", Sys: "/sys", Dev: "/dev", Runner: run}
+	return &GRUB{Dir: "/boot/grub", Etc: "/etc", Sys: "/sys", Runner: run}
 }
+
+// Directory is GRUB's directory on the host.
+func (g *GRUB) Directory() string { return g.Dir }
 
 // fragmentName and configName are files in GRUB's directory.
 const (
@@ -38,13 +41,13 @@ const (
 // Read returns the menu that the fragment on disk shows. Without a fragment
 // the error is fs.ErrNotExist, with one that Encode did not write ErrFragment.
 func (g *GRUB) Read() (Menu, error) {
-	text, err := os.ReadFile(filepath.Join(g.Dir, fragmentName))
+	text, err := os.ReadFile(g.fragmentPath())
 	if err != nil {
 		return Menu{}, err
 	}
 	m, err := Decode(text)
 	if err != nil {
-		return Menu{}, fmt.Errorf("%s: %w", filepath.Join(g.Dir, fragmentName), err)
+		return Menu{}, fmt.Errorf("%s: %w", g.fragmentPath(), err)
 	}
 	return m, nil
 }
@@ -56,7 +59,7 @@ func (g *GRUB) Write(m Menu) (changed bool, err error) {
 	if err := m.Validate(); err != nil {
 		return false, err
 	}
-	return replaceFile(filepath.Join(g.Dir, fragmentName), Encode(m), 0o644)
+	return replaceFile(g.fragmentPath(), Encode(m), 0o644)
 }
 
 // replaceFile makes path hold text, whole or not at all, and durably so.
