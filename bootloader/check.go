@@ -39,33 +39,36 @@ func (g *GRUB) Check(ctx context.Context, want Menu, look Look) []Problem {
 	problems = append(problems, g.checkHook()...)
 	problems = append(problems, g.checkEnvironment()...)
 	for _, e := range want.Canonical().Entries {
-		err := look(e, func(root *os.Root, dir string) error {
-			dir = strings.TrimPrefix(dir, "/")
-			return errors.Join(checkLoadable(root, path.Join(dir, e.Kernel)),
-				checkLoadable(root, path.Join(dir, e.Initrd)))
-		})
-		for _, err := range split(err) {
-			problems = append(problems, Problem{BE: e.Name, Text: err.Error(), Hint: updateHint})
-		}
+		problems = append(problems, checkFiles(e, look)...)
 	}
 	return problems
 }
 
-// split takes joined errors apart, one line each.
-func split(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
+// checkFiles looks for the files that the entry names.
+func checkFiles(e Entry, look Look) []Problem {
+	var problems []Problem
+	note := func(err error) {
+		if err != nil {
+			problems = append(problems, Problem{BE: e.Name, Text: oneLine(err), Hint: updateHint})
+		}
 	}
-	if err == nil {
+	note(look(e, func(root *os.Root, dir string) error {
+		dir = strings.TrimPrefix(dir, "/")
+		note(checkLoadable(root, path.Join(dir, e.Kernel)))
+		note(checkLoadable(root, path.Join(dir, e.Initrd)))
 		return nil
-	}
-	return []error{err}
+	}))
+	return problems
+}
+
+func oneLine(err error) string {
+	return strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; ")
 }
 
 func (g *GRUB) checkFragment(ctx context.Context, want Menu) []Problem {
 	text, err := os.ReadFile(g.fragmentPath())
 	if err != nil {
-		return []Problem{{Text: err.Error(), Hint: updateHint}}
+		return []Problem{{Text: oneLine(err), Hint: updateHint}}
 	}
 	var problems []Problem
 	if !bytes.Equal(text, Encode(want)) {
@@ -78,7 +81,7 @@ func (g *GRUB) checkFragment(ctx context.Context, want Menu) []Problem {
 // checkScript asks GRUB's own parser.
 func (g *GRUB) checkScript(ctx context.Context, path string) []Problem {
 	if _, err := g.Runner.Run(ctx, command.Cmd{Argv: []string{"grub-script-check", path}}); err != nil {
-		return []Problem{{Text: err.Error()}}
+		return []Problem{{Text: oneLine(err)}}
 	}
 	return nil
 }
@@ -87,7 +90,7 @@ func (g *GRUB) checkConfig(ctx context.Context) []Problem {
 	config := g.configPath()
 	text, err := os.ReadFile(config)
 	if err != nil {
-		return []Problem{{Text: err.Error(), Hint: "update-grub"}}
+		return []Problem{{Text: oneLine(err), Hint: "update-grub"}}
 	}
 	problems := g.checkScript(ctx, config)
 	rest, found := afterSource(text)
@@ -112,7 +115,7 @@ func (g *GRUB) checkHook() []Problem {
 	info, err := os.Stat(script)
 	switch {
 	case err != nil:
-		return []Problem{{Text: err.Error(), Hint: updateHint}}
+		return []Problem{{Text: oneLine(err), Hint: updateHint}}
 	case info.Mode()&0o111 == 0:
 		return []Problem{{Text: script + " is not executable: the next update-grub drops the boot environments",
 			Hint: "chmod +x " + script}}
@@ -129,7 +132,7 @@ func (g *GRUB) checkEnvironment() []Problem {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
-		return []Problem{{Text: err.Error()}}
+		return []Problem{{Text: oneLine(err)}}
 	}
 	for line := range strings.Lines(string(text)) {
 		if entry, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "next_entry="); ok && entry != "" {
