@@ -1,0 +1,42 @@
+package mount
+
+import (
+	"os"
+	"time"
+)
+
+// ExecSpec is a command that runs inside a tree.
+type ExecSpec struct {
+	// Argv is the command and its arguments. A command without a slash is
+	// looked for in the tree, along PATH of Env.
+	Argv []string
+	// Env is the whole environment, as NAME=value pairs; nil is the
+	// caller's own. SYSTEMD_OFFLINE=1 is added, and PATH where it is
+	// missing.
+	Env []string
+	// Dir is the directory to start in, as seen inside; "" is "/".
+	Dir string
+	// Extra is datasets shown in the tree beside its own, after them.
+	Extra []Entry
+	// Hostname is the host name that the command sees; "" keeps the host's.
+	Hostname string
+	// Stdin, Stdout and Stderr are handed to the command; nil is the
+	// caller's own.
+	Stdin, Stdout, Stderr *os.File
+	// Grace is how long the command has to end after its context ended and
+	// it was sent SIGTERM, before it is killed; 0 is 10 seconds.
+	Grace time.Duration
+}
+
+// Exit codes of Exec for a command that did not run, as shells have them.
+const (
+	ExitNotExecutable = 126
+	ExitNotFound      = 127
+	// exitSignal is added to the number of the signal that ended a command.
+	exitSignal = 128
+)
+
+const (
+	defaultPath  = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	defaultGrace = 10 * time.Second
+)

@@ -1,0 +1,252 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// treeDir is the place of the tree, as PID 1 sees it. PID 1's root is the
+// directory above, on a tmpfs with nothing else in it, and the command is
+// chrooted into the tree. So systemd's tools, which compare /proc/1/root with
+// their own, know that they are in a chroot and leave services alone, even
+// where SYSTEMD_OFFLINE was dropped from the environment by sudo or env -i
+// (systemd 252 and 257: running_in_chroot).
+const treeDir = "/tree"
+
+// setUp makes the tree and what belongs to a running system around it, and
+// lets go of the host's file systems.
+func (p *pid1) setUp() error {
+	if err := enslave(); err != nil {
+		return err
+	}
+	if p.Hostname != "" {
+		if err := unix.Sethostname([]byte(p.Hostname)); err != nil {
+			return fmt.Errorf("set host name %q: %w", p.Hostname, err)
+		}
+	}
+	s, err := assemble(p.Tree, false)
+	if err != nil {
+		return err
+	}
+	root, err := unix.Open(s.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open dataset %q: %w", p.Tree[0].Dataset, err)
+	}
+	defer unix.Close(root)
+	for _, f := range []func(root int) error{p.mountProc, p.mountHost, p.mountRun, p.mountTmp} {
+		if err := f(root); err != nil {
+			return fmt.Errorf("set up dataset %q to run in: %w", p.Tree[0].Dataset, err)
+		}
+	}
+	return leaveHost(s.base)
+}
+
+// leaveHost makes base the root directory and takes the host's file systems
+// from this namespace.
+func leaveHost(base string) error {
+	old := filepath.Join(base, "host")
+	if err := os.Mkdir(old, 0o700); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(base, old); err != nil {
+		return fmt.Errorf("change the root directory: %w", err)
+	}
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	if err := unix.Unmount("/host", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("let go of the host's file systems: %w", err)
+	}
+	return os.Remove("/host")
+}
+
+const plain = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+
+// mountProc shows the processes of this pid namespace. The switches of the
+// host's kernel can only be read.
+func (p *pid1) mountProc(root int) error {
+	if err := mountNew(root, "proc", "proc", plain, ""); err != nil {
+		return err
+	}
+	for _, path := range []string{"proc/sys", "proc/sysrq-trigger"} {
+		fd, err := openBelow(root, path, 0, unix.RESOLVE_NO_SYMLINKS)
+		if errors.Is(err, unix.ENOENT) {
+			continue // a kernel without it
+		} else if err != nil {
+			return fmt.Errorf("open %q: %w", path, err)
+		}
+		err = cloneOnto(fd, "", fd, unix.MOUNT_ATTR_RDONLY)
+		unix.Close(fd)
+		if err != nil {
+			return fmt.Errorf("make %q read-only: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// mountHost shows the host's devices, which update-grub looks for the boot
+// disks in, and its kernel's view of them. Shared memory is not shared.
+func (p *pid1) mountHost(root int) error {
+	for _, h := range []struct {
+		name string
+		attr uint64
+	}{{"sys", unix.MOUNT_ATTR_RDONLY}, {"dev", 0}} {
+		at, err := openDir(root, h.name)
+		if err != nil {
+			return fmt.Errorf("mount point %q: %w", h.name, explain(err))
+		}
+		err = cloneOnto(unix.AT_FDCWD, "/"+h.name, at, h.attr)
+		unix.Close(at)
+		if err != nil {
+			return fmt.Errorf("show the host's %q: %w", "/"+h.name, err)
+		}
+	}
+	return mountFresh(root, "dev/shm", "1777")
+}
+
+// cloneOnto shows a directory tree of the host, or a file, at another place.
+// Later mounts and unmounts of the host reach it, but not the other way.
+func cloneOnto(dir int, path string, at int, attr uint64) error {
+	fd, err := unix.OpenTree(dir, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_EMPTY_PATH)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attr, Propagation: unix.MS_SLAVE})
+	if err != nil {
+		return err
+	}
+	return moveOnto(fd, at)
+}
+
+// mountRun gives an empty /run, so that no socket of the host is there. The
+// directory that says that systemd runs makes invoke-rc.d, service and init
+// scripts go through systemctl, which then does nothing.
+func (p *pid1) mountRun(root int) error {
+	if err := mountNew(root, "run", "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "0755"); err != nil {
+		return err
+	}
+	fd, err := openDir(root, "run")
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	run, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	if err := errors.Join(run.Mkdir("lock", 0o755), run.Chmod("lock", 0o777|os.ModeSticky)); err != nil {
+		return err
+	}
+	if fd, err := openBelow(root, "/usr/bin/systemctl", 0, 0); err == nil {
+		unix.Close(fd)
+		if err := run.MkdirAll("systemd/system", 0o755); err != nil {
+			return err
+		}
+	}
+	return p.resolvConf(root, run)
+}
+
+// resolvConf gives the tree the host's name servers where its own
+// /etc/resolv.conf is a symlink into /run, whose services do not run here.
+func (p *pid1) resolvConf(root int, run *os.Root) error {
+	path, ok := followLink(root, "etc/resolv.conf")
+	if !ok || len(p.ResolvConf) == 0 {
+		return nil
+	}
+	path, ok = strings.CutPrefix(path, "run/")
+	if !ok {
+		return nil
+	}
+	if err := run.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return run.WriteFile(path, p.ResolvConf, 0o444)
+}
+
+// followLink follows the symlinks that path itself is, as far as there are
+// any, to a place that need not exist. It is false where path is none.
+func followLink(root int, path string) (string, bool) {
+	followed := false
+	for range 8 {
+		dir, err := openBelow(root, filepath.Dir(path), unix.O_DIRECTORY, 0)
+		if err != nil {
+			break
+		}
+		buf := make([]byte, unix.PathMax)
+		n, err := unix.Readlinkat(dir, filepath.Base(path), buf)
+		unix.Close(dir)
+		if err != nil {
+			break
+		}
+		target := string(buf[:n])
+		if !filepath.IsAbs(target) {
+			target = filepath.Join("/", filepath.Dir(path), target)
+		}
+		path = strings.TrimPrefix(filepath.Clean(target), "/")
+		if rest, ok := strings.CutPrefix(path, "var/run/"); ok {
+			path = "run/" + rest
+		}
+		followed = true
+	}
+	return path, followed
+}
+
+// mountTmp gives an empty /tmp, unless the tree brings its own or has none.
+func (p *pid1) mountTmp(root int) error {
+	for _, e := range p.Tree {
+		if e.Dir == "tmp" {
+			return nil
+		}
+	}
+	return mountFresh(root, "tmp", "1777")
+}
+
+// mountFresh mounts a tmpfs on a directory, where there is one.
+func mountFresh(root int, path, mode string) error {
+	fd, err := openDir(root, path)
+	if err != nil {
+		return nil //nolint:nilerr // missing, or a symlink to elsewhere
+	}
+	unix.Close(fd)
+	return mountNew(root, path, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, mode)
+}
+
+// mountNew mounts a new file system that has no device below root.
+func mountNew(root int, path, fstype string, attr int, mode string) error {
+	at, err := openDir(root, path)
+	if err != nil {
+		return fmt.Errorf("mount point %q: %w", path, explain(err))
+	}
+	defer unix.Close(at)
+	fs, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
+	}
+	defer unix.Close(fs)
+	err = unix.FsconfigSetString(fs, "source", fstype)
+	if err == nil && mode != "" {
+		err = unix.FsconfigSetString(fs, "mode", mode)
+	}
+	if err == nil {
+		err = unix.FsconfigCreate(fs)
+	}
+	if err != nil {
+		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
+	}
+	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attr)
+	if err != nil {
+		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
+	}
+	defer unix.Close(fd)
+	if err := moveOnto(fd, at); err != nil {
+		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
+	}
+	return nil
+}
