@@ -45,7 +45,7 @@ func (t *tx) set(verb string, c zfs.Change) error {
 		d.Local[prop] = value
 	}
 	for _, prop := range c.Inherit {
-		if n, ok := natives[prop]; !isUser(prop) && (!ok || !n.inherited && prop != "canmount") {
+		if n, ok := natives[prop]; !isUser(prop) && (!ok || !n.inherited) {
 			return refuse(verb, c.Dataset, zfs.Unknown, "%q cannot be inherited", prop)
 		}
 		delete(d.Local, prop)
