@@ -26,6 +26,7 @@ const (
 	propOp       = "org.snapbe:op"
 	propDefault  = "org.snapbe:default"
 	propPrevious = "org.snapbe:previous"
+	propJournal  = "org.snapbe:journal"
 	propBooted   = "org.snapbe:booted"
 	// propBootRoot and propGrub name, on the BE root container, where boot
 	// datasets and GRUB's directory are, as init found or made them.
@@ -49,18 +50,21 @@ type System struct {
 	UUID    func() string
 }
 
-// Bootloader is what the life cycle asks of the boot loader.
+// Bootloader is what the life cycle asks of the boot loader; bootloader.GRUB
+// documents it.
 type Bootloader interface {
-	// Read gives the menu as it was written last; an error that is
-	// fs.ErrNotExist where there is none.
 	Read() (bootloader.Menu, error)
-	// Write makes the menu's fragment, durably, by rename; it tells
-	// whether that changed anything.
 	Write(m bootloader.Menu) (changed bool, err error)
-	// Dir is GRUB's directory on the host, such as /boot/grub.
 	Directory() string
-	// Disks tells of the boot disks that pool leaves lie on.
 	Disks(ctx context.Context, leaves []string) ([]bootloader.Disk, error)
+	Devices(ctx context.Context, leaves []string) ([]bootloader.Device, error)
+	Install(ctx context.Context, d bootloader.Device) error
+	Installable(d bootloader.Device) error
+	Hooked() bool
+	Installed(d bootloader.Device, pool uint64, path string) error
+	CanRead(ctx context.Context, path string) error
+	Hook(ctx context.Context) (changed bool, err error)
+	Check(ctx context.Context, want bootloader.Menu, look bootloader.Look) []bootloader.Problem
 }
 
 // Host is what the life cycle asks of the operating system.
@@ -78,6 +82,16 @@ type Host interface {
 	Attach(t mount.Tree, dir string) error
 	Detach(dir string, force bool) error
 	Exec(ctx context.Context, t mount.Tree, x mount.ExecSpec) (code int, err error)
+	// Units lists those of snapbe's systemd units that are not enabled;
+	// EnableUnits enables them.
+	Units(ctx context.Context) (missing []string, err error)
+	EnableUnits(ctx context.Context, units []string) error
+	// ConfigMissing tells whether there is no configuration file;
+	// WriteConfig writes the commented default one.
+	ConfigMissing() bool
+	WriteConfig() error
+	// HasGRUB tells whether GRUB's tools are installed.
+	HasGRUB() bool
 	// Reboot asks the service manager for a reboot and returns.
 	Reboot(ctx context.Context) error
 }

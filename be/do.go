@@ -2,30 +2,208 @@ package be
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"time"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/zfs"
 )
 
-var errTODO = errors.New("not written yet")
+// operation is a request that was planned, or one that was interrupted and
+// rebuilt from its record.
+type operation struct {
+	plan Plan
+	// verb is how the user calls it, such as `create "2026-11"`.
+	verb string
+	// kind and args make the journal's record; a request that changes
+	// nothing durable has no kind and is not journaled.
+	kind  string
+	id    string
+	args  any
+	steps []journal.Step
+	// committed is journal.Operation's.
+	committed func(context.Context) (int, bool, error)
+	result    Result
+	// next is what follows once this one has ended, such as the
+	// activation of a new BE; it is planned then.
+	next Request
+}
 
-// operation is filled in by its own file.
-type operation struct{}
+func (op *operation) add(s journal.Step) { op.steps = append(op.steps, s) }
+
+func (op *operation) stepNames() []string {
+	names := make([]string, 0, len(op.steps))
+	for _, s := range op.steps {
+		names = append(names, s.Name)
+	}
+	return names
+}
 
 // Do carries a request out: it checks the caller's rights, takes the lock,
 // refuses while an interrupted operation is pending, plans, and runs the
 // steps.
 func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) {
-	return Result{}, errTODO
+	if !m.sys.Host.Privileged() {
+		return Result{}, refuse(Denied, "run it as root, or with sudo", "change boot environments: only root may do that")
+	}
+	unlock, err := m.lock()
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	if _, ok := r.(Recover); ok {
+		return m.recoverPending(ctx, o)
+	}
+	if err := m.refusePending(ctx, r); err != nil {
+		return Result{}, err
+	}
+	return m.carryOut(ctx, r, o)
 }
 
-// List reads the boot environments, oldest first, in a number of processes
-// that does not grow with them.
-func (m *Manager) List(ctx context.Context, o ListOptions) ([]BE, error) { return nil, errTODO }
+func (m *Manager) carryOut(ctx context.Context, r Request, o Options) (Result, error) {
+	op, err := r.plan(ctx, m)
+	if err != nil {
+		return Result{}, err
+	}
+	op.plan.Steps = op.stepNames()
+	res := op.result
+	res.Plan = op.plan
+	if o.DryRun || len(op.steps) == 0 && op.next == nil {
+		return res, nil
+	}
+	if o.Confirm != nil && !o.Confirm(op.plan) {
+		return res, ErrDeclined
+	}
+	if err := m.run(ctx, op, o); err != nil {
+		return res, err
+	}
+	res.Notes = append(res.Notes, op.result.Notes...)
+	if op.next != nil {
+		then, err := m.carryOut(ctx, op.next, Options{Step: o.Step})
+		res.Notes = append(res.Notes, then.Notes...)
+		return res, err
+	}
+	return res, nil
+}
 
-// Status reads the state of the host.
-func (m *Manager) Status(ctx context.Context) (Status, error) { return Status{}, errTODO }
+func (m *Manager) run(ctx context.Context, op *operation, o Options) error {
+	op.result.Notes = nil
+	done := func(s journal.Step, d time.Duration) {
+		if o.Step != nil {
+			o.Step(StepDone{Name: s.Name, Duration: d})
+		}
+	}
+	var err error
+	if op.kind == "" {
+		err = journal.Run(ctx, unrecorded{}, journal.Operation{Record: journal.Record{ID: "-", Kind: "-"}, Steps: op.steps}, done)
+	} else {
+		var jop journal.Operation
+		if jop, err = m.journaled(op); err == nil {
+			err = journal.Run(ctx, m.journal(op.plan.root), jop, done)
+		}
+	}
+	return explain(op.verb, err)
+}
 
-// Check verifies that every file which the boot menu names is there.
-func (m *Manager) Check(ctx context.Context) ([]Problem, error) { return nil, errTODO }
+// journaled makes the operation's record.
+func (m *Manager) journaled(op *operation) (journal.Operation, error) {
+	args, err := json.Marshal(op.args)
+	return journal.Operation{
+		Record:    journal.Record{ID: op.id, Kind: op.kind, Args: args, Started: m.sys.Now().Unix()},
+		Steps:     op.steps,
+		Committed: op.committed,
+	}, err
+}
 
-// Exec runs a command in a BE and returns its exit code.
-func (m *Manager) Exec(ctx context.Context, x Exec) (int, error) { return 0, errTODO }
+// explain makes what the user is told of an error that came out of a step.
+func explain(verb string, err error) error {
+	var told *Error
+	var pending *journal.PendingError
+	switch {
+	case err == nil || errors.As(err, &told):
+		return err
+	case errors.As(err, &pending):
+		return &Error{Code: Pending, Text: verb, Err: err,
+			Hint: "the operation stopped half-way; snapbe recover ends it"}
+	case errors.Is(err, context.Canceled):
+		return &Error{Code: Failed, Text: verb, Err: errors.New("interrupted; everything was undone")}
+	case zfs.Is(err, zfs.Busy):
+		return &Error{Code: Busy, Text: verb, Err: err}
+	}
+	return &Error{Code: Failed, Text: verb, Err: err}
+}
+
+// refusePending refuses a change while an interrupted operation waits.
+func (m *Manager) refusePending(ctx context.Context, r Request) error {
+	switch r.(type) {
+	case BootMount, Unmount, bootRefresh:
+		return nil // these must work at any time, and touch no dataset
+	}
+	root, _, err := m.rootContainer()
+	if err != nil {
+		return err
+	}
+	rec, ok, err := m.journal(root).Load(ctx)
+	if err != nil {
+		return err
+	}
+	if ok {
+		return refuse(Pending, "snapbe recover brings it to its end, or back",
+			"change boot environments: %s was interrupted", describe(rec))
+	}
+	return nil
+}
+
+// describe says what a record is about.
+func describe(r journal.Record) string {
+	at := time.Unix(r.Started, 0).UTC().Format(time.RFC3339)
+	return fmt.Sprintf("%q (begun %s)", r.Kind, at)
+}
+
+// poolJournal keeps the record on the BE root container, where every BE sees
+// it and where it commits with the pool.
+type poolJournal struct {
+	zfs  zfs.ZFS
+	root string
+}
+
+func (m *Manager) journal(root string) poolJournal { return poolJournal{m.sys.ZFS, root} }
+
+func (p poolJournal) Load(ctx context.Context) (journal.Record, bool, error) {
+	ds, err := p.zfs.Get(ctx, zfs.Query{Roots: []string{p.root}, Props: []string{propJournal}})
+	if err != nil {
+		if zfs.Is(err, zfs.NotFound) {
+			return journal.Record{}, false, refuse(NotFound, "name another one with -r", "find the BE root container %q: no such dataset", p.root)
+		}
+		return journal.Record{}, false, err
+	}
+	text := ds[0].Local(propJournal)
+	if text == "" {
+		return journal.Record{}, false, nil
+	}
+	r, err := journal.Decode(text)
+	return r, true, err
+}
+
+func (p poolJournal) Save(ctx context.Context, r journal.Record) error {
+	text, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	return p.zfs.Set(ctx, []zfs.Change{{Dataset: p.root, Set: zfs.Props{propJournal: text}}})
+}
+
+func (p poolJournal) Clear(ctx context.Context) error {
+	return p.zfs.Set(ctx, []zfs.Change{{Dataset: p.root, Inherit: []string{propJournal}}})
+}
+
+// unrecorded is the journal of requests that leave nothing durable.
+type unrecorded struct{}
+
+func (unrecorded) Load(context.Context) (journal.Record, bool, error) {
+	return journal.Record{}, false, nil
+}
+func (unrecorded) Save(context.Context, journal.Record) error { return nil }
+func (unrecorded) Clear(context.Context) error                { return nil }

@@ -17,6 +17,7 @@ const (
 	Busy
 	Pending
 	Invalid
+	Denied
 )
 
 // Error is what a user is told: what could not be done, why, and the way out.

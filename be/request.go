@@ -36,6 +36,9 @@ type Plan struct {
 	// Notes are what the user should know before: what is left out, what
 	// goes along.
 	Notes []string `json:"notes,omitempty"`
+
+	// root is the BE root container that the operation works in.
+	root string
 }
 
 // StepDone tells of one step that was carried out.
@@ -115,6 +118,9 @@ type Unmount struct {
 // Recover ends an operation that was interrupted.
 type Recover struct{}
 
+// BootMount mounts the running BE's boot dataset at /boot, early at boot.
+type BootMount struct{}
+
 // BootUpdate writes the boot menu again from the pool's state.
 type BootUpdate struct{}
 
@@ -178,4 +184,5 @@ type Problem struct {
 	// Entry is the BE concerned, "" for the menu as a whole.
 	Entry string `json:"entry,omitempty"`
 	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"`
 }

@@ -1,0 +1,205 @@
+package be
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/zfs"
+)
+
+// activateArgs are the record of an activation: what is to boot, and what was
+// to boot before.
+type activateArgs struct {
+	UUID     string `json:"uuid"`
+	Dataset  string `json:"dataset"`
+	Previous string `json:"previous,omitempty"`
+
+	OldDefault  string `json:"oldDefault"`
+	OldPrevious string `json:"oldPrevious,omitempty"`
+	OldBootfs   string `json:"oldBootfs,omitempty"`
+	// NewUUID tells that the BE had none and is given this one.
+	NewUUID bool `json:"newUUID,omitempty"`
+}
+
+func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := fmt.Sprintf("activate %q", r.Name)
+	st, err := m.readAdopted(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	b, err := st.usable(r.Name, what)
+	if err != nil {
+		return nil, err
+	}
+	return m.planActivate(ctx, st, b, "activate", what, r.Reboot)
+}
+
+func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
+	st, err := m.readAdopted(ctx, "fail back")
+	if err != nil {
+		return nil, err
+	}
+	b, ok := st.byUUID(st.props.Local(propPrevious))
+	if !ok {
+		return nil, refuse(NotFound, "snapbe activate NAME chooses any other", "fail back: no previous boot environment is known")
+	}
+	return m.planActivate(ctx, st, b, "failback", fmt.Sprintf("fail back to %q", b.Name), r.Reboot)
+}
+
+func (m *Manager) planActivate(ctx context.Context, st *state, b BE, kind, what string, reboot bool) (*operation, error) {
+	if err := m.refuseTwins(st, b, what); err != nil {
+		return nil, err
+	}
+	boot, err := m.bootable(ctx, b, what)
+	if err != nil {
+		return nil, err
+	}
+	pool := zfs.PoolOf(st.root)
+	props, err := m.sys.ZFS.PoolGet(ctx, pool, []string{"bootfs"})
+	if err != nil {
+		return nil, err
+	}
+	args := activateArgs{
+		UUID: b.UUID, Dataset: b.Dataset, Previous: st.previousFor(b),
+		OldDefault: st.props.Local(propDefault), OldPrevious: st.props.Local(propPrevious),
+	}
+	if v := props["bootfs"].Value; v != "-" {
+		args.OldBootfs = v
+	}
+	if args.UUID == "" {
+		args.UUID, args.NewUUID = m.sys.UUID(), true
+	}
+	op := m.activateOperation(kind, m.sys.UUID(), what, args, boots{args.UUID: boot})
+	op.plan.root = st.root
+	op.result.Name = b.Name
+	if reboot {
+		op.next = rebootRequest{}
+		op.plan.Notes = append(op.plan.Notes, "then the machine reboots")
+	}
+	return op, nil
+}
+
+// refuseTwins refuses a BE whose UUID another one has too: a received copy of
+// a BE has the UUID of its source.
+func (m *Manager) refuseTwins(st *state, b BE, what string) error {
+	for _, other := range st.bes {
+		if b.UUID != "" && other.UUID == b.UUID && other.Name != b.Name {
+			return refuse(Failed, fmt.Sprintf("zfs set %s=$(uuidgen) %s gives it one of its own", propUUID, b.Dataset),
+				"%s: %q has the same UUID", what, other.Name)
+		}
+	}
+	return nil
+}
+
+// previousFor is where failback leads once b is activated: to the BE that
+// runs. Choosing that one again, after another, leaves what was there before
+// as long as it is not b itself.
+func (st *state) previousFor(b BE) string {
+	if run, ok := st.running(); ok && run.Name != b.Name {
+		return run.UUID
+	}
+	if old := st.props.Local(propPrevious); old != b.UUID {
+		return old
+	}
+	return ""
+}
+
+// activateOperation: the default is one property set together with the
+// previous one, in one transaction group; menu and bootfs follow from it.
+// Until the menu is renamed into place the machine boots the old BE, and
+// after that the new one.
+func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fresh boots) *operation {
+	root := rootOf(args.Dataset)
+	op := &operation{kind: kind, id: id, args: args, verb: what, plan: Plan{Title: what}}
+	op.add(m.prepareBE(args))
+	op.add(journal.Step{
+		Name: "choose it as the default",
+		Do: func(ctx context.Context) error {
+			return m.setBoot(ctx, root, args.UUID, args.Previous)
+		},
+		Undo: func(ctx context.Context) error {
+			if err := m.setBoot(ctx, root, args.OldDefault, args.OldPrevious); err != nil {
+				return err
+			}
+			return m.undoMenu(ctx)
+		},
+	})
+	op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error {
+		notes, err := m.updateMenu(ctx, fresh, false)
+		op.result.Notes = append(op.result.Notes, notes...)
+		return err
+	}})
+	// bootfs last: loaders that read it change over when GRUB has.
+	op.add(journal.Step{
+		Name: "set bootfs of " + zfs.PoolOf(root),
+		Do: func(ctx context.Context) error {
+			return m.sys.ZFS.PoolSet(ctx, zfs.PoolOf(root), "bootfs", args.Dataset)
+		},
+		Undo: func(ctx context.Context) error {
+			return m.sys.ZFS.PoolSet(ctx, zfs.PoolOf(root), "bootfs", args.OldBootfs)
+		},
+	})
+	op.committed = func(ctx context.Context) (int, bool, error) {
+		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propDefault, propPrevious}})
+		if err != nil {
+			return 0, false, err
+		}
+		return 2, ds[0].Local(propDefault) == args.UUID && ds[0].Local(propPrevious) == args.Previous, nil
+	}
+	return op
+}
+
+// rootOf is the container that a BE's dataset lies in.
+func rootOf(dataset string) string { return path.Dir(dataset) }
+
+// prepareBE gives a BE that another tool made what a BE needs: a UUID, and
+// canmount=noauto so that no other BE mounts it over its own root.
+func (m *Manager) prepareBE(args activateArgs) journal.Step {
+	step := journal.Step{Name: "see that it does not mount by itself"}
+	if args.NewUUID {
+		step.Name = "give it a UUID, and see that it does not mount by itself"
+		step.Undo = func(ctx context.Context) error {
+			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Inherit: []string{propUUID}}})
+		}
+	}
+	step.Do = func(ctx context.Context) error {
+		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{args.Dataset}, Props: []string{"canmount"}})
+		if err != nil {
+			return err
+		}
+		set := zfs.Props{}
+		if ds[0].Value("canmount") != "noauto" {
+			set["canmount"] = "noauto"
+		}
+		if args.NewUUID {
+			set[propUUID] = args.UUID
+		}
+		if len(set) == 0 {
+			return nil
+		}
+		return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: set}})
+	}
+	return step
+}
+
+// setBoot sets what boots and what failback leads to, in one transaction group.
+func (m *Manager) setBoot(ctx context.Context, root, def, previous string) error {
+	c := zfs.Change{Dataset: root, Set: zfs.Props{propDefault: def}}
+	if previous == "" {
+		c.Inherit = []string{propPrevious}
+	} else {
+		c.Set[propPrevious] = previous
+	}
+	return m.sys.ZFS.Set(ctx, []zfs.Change{c})
+}
+
+// rebootRequest follows an operation that ended well.
+type rebootRequest struct{}
+
+func (rebootRequest) plan(_ context.Context, m *Manager) (*operation, error) {
+	op := &operation{verb: "reboot", plan: Plan{Title: "reboot"}}
+	op.add(journal.Step{Name: "reboot", Do: m.sys.Host.Reboot})
+	return op, nil
+}

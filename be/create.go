@@ -1,0 +1,505 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"snapbe/bootloader"
+	"snapbe/internal/journal"
+	"snapbe/internal/zfs"
+)
+
+// createArgs are the record of a create: enough to find what it made.
+type createArgs struct {
+	Name string `json:"name"`
+	// From is the source's root dataset, Boot its boot dataset.
+	From string `json:"from"`
+	Boot string `json:"boot,omitempty"`
+	// Snap is the snapshot's name; Own tells that this operation makes it.
+	Snap string `json:"snap"`
+	Own  bool   `json:"own"`
+	UUID string `json:"uuid"`
+}
+
+// notCopied are properties that a clone cannot be given, or must not have:
+// set once and for all when a dataset is made (zfsprops(7)), the key of an
+// encrypted one, and what belongs to the source alone.
+var notCopied = map[string]bool{
+	"canmount": true, "volsize": true, "volblocksize": true,
+	"utf8only": true, "normalization": true, "casesensitivity": true, "version": true,
+	"encryption": true, "keyformat": true, "keylocation": true, "pbkdf2iters": true,
+	propUUID: true, propDescription: true, propOp: true, propBooted: true,
+}
+
+func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := "create a boot environment"
+	if r.Name != "" {
+		what = fmt.Sprintf("create %q", r.Name)
+	}
+	st, err := m.readAdopted(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, isSnap := splitName(r.Name); isSnap {
+		return r.planSnapshot(ctx, m, st)
+	}
+	src, snap, err := r.source(st, what)
+	if err != nil {
+		return nil, err
+	}
+	if r.Name == "" {
+		r.Name = nextName(src.Name, st.names())
+		what = fmt.Sprintf("create %q", r.Name)
+	}
+	if err := r.check(ctx, m, st, what); err != nil {
+		return nil, err
+	}
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: src.datasets(), Depth: -1})
+	if err != nil {
+		return nil, err
+	}
+	args := createArgs{Name: r.Name, From: src.Dataset, Boot: src.BootDataset, Snap: snap, UUID: m.sys.UUID()}
+	if snap == "" {
+		args.Own = true
+		args.Snap = m.autoSnap()
+	} else if ds, err = m.withSnapshot(ctx, src, ds, snap, what); err != nil {
+		return nil, err
+	}
+	if err := checkLengths(ds, src, r.Name, args.Snap, what); err != nil {
+		return nil, err
+	}
+	c := creation{m: m, st: st, id: m.sys.UUID(), args: args}
+	op := c.operation(src, ds, r)
+	if r.Activate {
+		op.next = Activate{Name: r.Name}
+		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("then %q is activated", r.Name))
+	}
+	return op, nil
+}
+
+// readAdopted is read, for what needs a host that init has adopted.
+func (m *Manager) readAdopted(ctx context.Context, what string) (*state, error) {
+	st, err := m.read(ctx)
+	if err == nil && !st.adopted() {
+		return nil, refuse(Failed, "snapbe init --dry-run shows what adopting this host changes; snapbe init does it",
+			"%s: snapbe has not adopted this host yet", what)
+	}
+	return st, err
+}
+
+func (st *state) names() []string {
+	names := make([]string, 0, len(st.bes))
+	for _, b := range st.bes {
+		names = append(names, b.Name)
+	}
+	return names
+}
+
+// source is the BE that is copied, and the snapshot where one was named.
+func (r Create) source(st *state, what string) (BE, string, error) {
+	if r.From == "" {
+		src, ok := st.running()
+		if !ok {
+			return src, "", refuse(Invalid, "name the source with -e", "%s: no boot environment of %s is running", what, st.root)
+		}
+		return src, "", nil
+	}
+	name, snap, isSnap := splitName(r.From)
+	src, err := st.usable(name, what+" from "+fmt.Sprintf("%q", name))
+	if err == nil && isSnap {
+		if bad := checkSnapName(snap); bad != nil {
+			err = refuse(Invalid, "", "%s: %v", what, bad)
+		}
+	}
+	return src, snap, err
+}
+
+// check refuses names that are bad or taken, and properties that are not the
+// user's to give.
+func (r Create) check(ctx context.Context, m *Manager, st *state, what string) error {
+	if err := checkName(r.Name); err != nil {
+		return refuse(Invalid, "", "%s: %v", what, err)
+	}
+	taken := []string{st.root + "/" + r.Name}
+	if st.bootRoot != "" {
+		taken = append(taken, st.bootRoot+"/"+r.Name)
+	}
+	for _, t := range taken {
+		if _, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{t}, Props: []string{"type"}}); err == nil {
+			return refuse(Exists, "take another name, or snapbe destroy "+r.Name+" first", "%s: the dataset %s exists", what, t)
+		} else if !zfs.Is(err, zfs.NotFound) {
+			return err
+		}
+	}
+	for p := range r.Props {
+		if notCopied[p] || p == "mountpoint" || strings.HasPrefix(p, "org.snapbe:") || strings.HasPrefix(p, "org.opensolaris.libbe:") {
+			return refuse(Invalid, "", "%s: the property %s is snapbe's own to set", what, p)
+		}
+	}
+	if strings.ContainsRune(r.Description, 0) || len(r.Description) > 1024 {
+		return refuse(Invalid, "", "%s: a description has at most 1024 bytes, and no NUL", what)
+	}
+	return nil
+}
+
+// autoSnap names a snapshot as libbe does, in UTC. The nanoseconds keep two
+// creates of one second apart.
+func (m *Manager) autoSnap() string {
+	now := m.sys.Now().UTC()
+	return now.Format("2006-01-02-15:04:05") + fmt.Sprintf(".%03d", now.Nanosecond()/1e6)
+}
+
+// withSnapshot keeps those datasets that have the snapshot. The root and the
+// boot dataset must have it; a nested dataset that was made later has no
+// part in it.
+func (m *Manager) withSnapshot(ctx context.Context, src BE, ds []zfs.Dataset, snap, what string) ([]zfs.Dataset, error) {
+	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: src.datasets(), Depth: -1,
+		Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"creation"}})
+	if err != nil {
+		return nil, err
+	}
+	has := map[string]bool{}
+	for _, s := range snaps {
+		has[s.Name] = true
+	}
+	for _, root := range src.datasets() {
+		if !has[root+"@"+snap] {
+			return nil, refuse(NotFound, "snapbe list -s "+src.Name+" shows the snapshots that there are",
+				"%s: %s has no snapshot %q", what, root, snap)
+		}
+	}
+	return slices.DeleteFunc(ds, func(d zfs.Dataset) bool { return !has[d.Name+"@"+snap] }), nil
+}
+
+// checkLengths refuses names that ZFS would refuse half-way.
+func checkLengths(ds []zfs.Dataset, src BE, name, snap, what string) error {
+	for _, d := range ds {
+		longest := max(len(d.Name)+1+len(snap), len(d.Name)-len(src.Name)+len(name)+1+len(snap))
+		if longest > maxDataset {
+			return refuse(Invalid, "take a shorter name", "%s: the dataset names below it would be longer than the %d bytes of ZFS", what, maxDataset)
+		}
+	}
+	return nil
+}
+
+// creation is a create on its way, or one that is being recovered.
+type creation struct {
+	m    *Manager
+	st   *state
+	id   string
+	args createArgs
+	// boot is what the new BE was found to boot with.
+	boot bootloader.Boot
+}
+
+// target is the new dataset for one of the source's.
+func (c *creation) target(source string) string {
+	if c.args.Boot != "" && within(source, c.args.Boot) {
+		return c.st.bootRoot + "/" + c.args.Name + source[len(c.args.Boot):]
+	}
+	return c.st.root + "/" + c.args.Name + source[len(c.args.From):]
+}
+
+func within(name, root string) bool {
+	return name == root || strings.HasPrefix(name, root+"/")
+}
+
+// roots are the datasets whose marks tell that this operation made them.
+func (c *creation) roots() []string {
+	if c.args.Boot == "" {
+		return []string{c.st.root + "/" + c.args.Name}
+	}
+	return []string{c.st.root + "/" + c.args.Name, c.st.bootRoot + "/" + c.args.Name}
+}
+
+func (c *creation) operation(src BE, ds []zfs.Dataset, r Create) *operation {
+	op := &operation{verb: fmt.Sprintf("create %q", c.args.Name), kind: "create", id: c.id, args: c.args}
+	op.plan = Plan{root: c.st.root, Title: fmt.Sprintf("create %q from %q", c.args.Name, src.Name)}
+	if r.From != "" {
+		op.plan.Title = fmt.Sprintf("create %q from %q", c.args.Name, r.From)
+	}
+	op.result = Result{Name: c.args.Name}
+	c.addSteps(op, ds, c.clones(ds, r))
+	return op
+}
+
+func (c *creation) addSteps(op *operation, ds []zfs.Dataset, clones []zfs.Clone) {
+	if c.args.Own {
+		op.add(c.snapshotStep(ds))
+	}
+	op.add(c.cloneStep(clones))
+	for _, s := range c.lastSteps(op) {
+		op.add(s)
+	}
+	op.committed = func(ctx context.Context) (int, bool, error) {
+		ok, err := c.kept(ctx)
+		return len(op.steps) - 1, ok, err
+	}
+}
+
+// recoverCreate rebuilds a create that was interrupted. Its first steps can
+// only be undone, and that needs no list of what they were to make.
+func (m *Manager) recoverCreate(st *state, id string, args createArgs) *operation {
+	c := creation{m: m, st: st, id: id, args: args}
+	op := &operation{verb: fmt.Sprintf("create %q", args.Name), result: Result{Name: args.Name}}
+	c.addSteps(op, nil, nil)
+	return op
+}
+
+// snapshotStep: one zfs snapshot per pool is atomic; with a boot pool there are
+// two, which is why the snapshots are marked and the journal stands before.
+func (c *creation) snapshotStep(ds []zfs.Dataset) journal.Step {
+	byPool := map[string][]string{}
+	for _, d := range ds {
+		p := zfs.PoolOf(d.Name)
+		byPool[p] = append(byPool[p], d.Name+"@"+c.args.Snap)
+	}
+	return journal.Step{
+		Name: fmt.Sprintf("snapshot %s@%s (%s)", c.args.From, c.args.Snap, count(len(ds), "dataset")),
+		Do: func(ctx context.Context) error {
+			for _, p := range slices.Sorted(maps.Keys(byPool)) {
+				if err := c.m.sys.ZFS.Snapshot(ctx, byPool[p], zfs.Props{propOp: c.id}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Undo: c.dropSnapshots,
+	}
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// dropSnapshots takes away the snapshots that bear this operation's mark.
+func (c *creation) dropSnapshots(ctx context.Context) error {
+	roots := []string{c.args.From}
+	if c.args.Boot != "" {
+		roots = append(roots, c.args.Boot)
+	}
+	return c.m.destroyMarked(ctx, roots, c.id, func(name string) bool {
+		return strings.HasSuffix(name, "@"+c.args.Snap)
+	})
+}
+
+// destroyMarked destroys the snapshots below the roots that bear the mark.
+func (m *Manager) destroyMarked(ctx context.Context, roots []string, id string, want func(string) bool) error {
+	for _, root := range roots {
+		snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp}})
+		if zfs.Is(err, zfs.NotFound) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		var drop []string
+		for _, s := range snaps {
+			if want(s.Name) && s.Local(propOp) == id {
+				drop = append(drop, s.Name)
+			}
+		}
+		if len(drop) == 0 {
+			continue
+		}
+		if err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: drop}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clones are those to make: what is local in the source is local in the
+// clone, what is inherited stays inherited; nothing mounts by itself.
+func (c *creation) clones(ds []zfs.Dataset, r Create) []zfs.Clone {
+	out := make([]zfs.Clone, 0, len(ds))
+	for _, d := range ds {
+		props := zfs.Props{}
+		for name, p := range d.Props {
+			if (p.Source == zfs.SourceLocal || p.Source == zfs.SourceReceived) && !notCopied[name] {
+				props[name] = p.Value
+			}
+		}
+		if d.Kind == zfs.Filesystem {
+			props["canmount"] = "noauto"
+			if d.Local("canmount") == "off" {
+				props["canmount"] = "off"
+			}
+		}
+		switch d.Name {
+		case c.args.From:
+			maps.Copy(props, r.Props)
+			props[propUUID] = c.args.UUID
+			props[propPolicy] = "static"
+			props[propOp] = c.id
+			if r.Description != "" {
+				props[propDescription] = r.Description
+			}
+		case c.args.Boot:
+			props[propOp] = c.id
+		}
+		out = append(out, zfs.Clone{Snapshot: d.Name + "@" + c.args.Snap, Target: c.target(d.Name), Props: props})
+	}
+	return out
+}
+
+func (c *creation) cloneStep(clones []zfs.Clone) journal.Step {
+	return journal.Step{
+		Name: fmt.Sprintf("clone %s to %s", count(len(clones), "dataset"), c.roots()[0]),
+		Do:   func(ctx context.Context) error { return c.m.sys.ZFS.Clone(ctx, clones) },
+		Undo: c.dropClones,
+	}
+}
+
+// dropClones takes the clones away whose root bears this operation's mark: all
+// below such a root was made by it.
+func (c *creation) dropClones(ctx context.Context) error {
+	for _, root := range c.roots() {
+		if err := c.m.destroyTree(ctx, root, c.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Manager) destroyTree(ctx context.Context, root, id string) error {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
+		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{propOp}})
+	if zfs.Is(err, zfs.NotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if ds[0].Local(propOp) != id {
+		return nil
+	}
+	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(ds)})
+}
+
+// bottomUp orders a listing for destruction: what lies below comes first.
+func bottomUp(ds []zfs.Dataset) []string {
+	names := make([]string, 0, len(ds))
+	for _, d := range ds {
+		names = append(names, d.Name)
+	}
+	slices.SortStableFunc(names, func(a, b string) int {
+		return strings.Count(b, "/")*2 + strings.Count(b, "@") - strings.Count(a, "/")*2 - strings.Count(a, "@")
+	})
+	return names
+}
+
+// newBE is the new one as later steps see it.
+func (c *creation) newBE() BE {
+	b := BE{Name: c.args.Name, UUID: c.args.UUID, Dataset: c.roots()[0]}
+	if c.args.Boot != "" {
+		b.BootDataset = c.roots()[1]
+	}
+	return b
+}
+
+// lastSteps come after the clones, and are what a recovery can bring to its
+// end: from "keep" on the new BE is one like any other.
+func (c *creation) lastSteps(op *operation) []journal.Step {
+	return []journal.Step{
+		{Name: "prepare its fstab and check that it can boot", Do: c.prepare},
+		{Name: fmt.Sprintf("keep %q", c.args.Name), Do: c.keep, Undo: func(ctx context.Context) error {
+			if err := c.unkeep(ctx); err != nil {
+				return err
+			}
+			return c.m.undoMenu(ctx)
+		}},
+		{Name: "write the boot menu", Do: func(ctx context.Context) error {
+			fresh := boots{}
+			if c.boot.Kernel != "" {
+				fresh[c.args.UUID] = c.boot
+			}
+			notes, err := c.m.updateMenu(ctx, fresh, false)
+			op.result.Notes = append(op.result.Notes, notes...)
+			return err
+		}},
+	}
+}
+
+// undoMenu writes the menu of the state as it is then.
+func (m *Manager) undoMenu(ctx context.Context) error {
+	_, err := m.updateMenu(ctx, nil, false)
+	return err
+}
+
+// prepare mends the names of datasets in the new BE's fstab, and looks whether
+// GRUB will find its kernel there.
+func (c *creation) prepare(ctx context.Context) error {
+	b := c.newBE()
+	t, err := c.m.tree(ctx, b)
+	if err != nil {
+		return err
+	}
+	return c.m.sys.Host.View(bootTree(t), false, func(root *os.Root) error {
+		renames := map[string]string{c.args.From: b.Dataset}
+		if c.args.Boot != "" {
+			renames[c.args.Boot] = b.BootDataset
+		}
+		if err := renameInFstab(root, renames); err != nil {
+			return err
+		}
+		var err error
+		c.boot, _, err = readBoot(root)
+		if errors.Is(err, bootloader.ErrNoKernel) || errors.Is(err, bootloader.ErrNoInitrd) {
+			return fmt.Errorf("the source has no kernel and initrd that can boot: %w", err)
+		}
+		return err
+	})
+}
+
+// keep takes the marks off: from here the new BE is whole. The boot dataset
+// goes first, since the root's mark is what decides.
+func (c *creation) keep(ctx context.Context) error {
+	for _, root := range slices.Backward(c.roots()) {
+		if err := c.m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Inherit: []string{propOp}}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unkeep marks again what is to be taken away, where it is this operation's:
+// the UUID tells.
+func (c *creation) unkeep(ctx context.Context) error {
+	b, ok, err := c.m.byDataset(ctx, c.roots()[0])
+	if err != nil || !ok || b.Local(propUUID) != c.args.UUID {
+		return err
+	}
+	for _, root := range c.roots() {
+		if _, ok, err := c.m.byDataset(ctx, root); err != nil || !ok {
+			return err
+		}
+		if err := c.m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Set: zfs.Props{propOp: c.id}}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byDataset reads one dataset's marks; ok is false where it is not there.
+func (m *Manager) byDataset(ctx context.Context, name string) (d zfs.Dataset, ok bool, err error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{name}, Props: []string{propUUID, propOp, propPolicy}})
+	if zfs.Is(err, zfs.NotFound) {
+		return d, false, nil
+	} else if err != nil {
+		return d, false, err
+	}
+	return ds[0], true, nil
+}
+
+// kept tells whether the new BE stands without a mark.
+func (c *creation) kept(ctx context.Context) (bool, error) {
+	d, ok, err := c.m.byDataset(ctx, c.roots()[0])
+	return ok && d.Local(propUUID) == c.args.UUID && d.Local(propOp) == "", err
+}

@@ -1,0 +1,372 @@
+package be
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/zfs"
+)
+
+// destroyArgs are the record of a destroy. What goes with each dataset is
+// worked out anew from the pool when it runs.
+type destroyArgs struct {
+	// Roots are the BE's root dataset and its boot dataset.
+	Roots []string `json:"roots"`
+	UUID  string   `json:"uuid,omitempty"`
+	// All agrees to the loss of the user's snapshots, With of those.
+	All    bool     `json:"all,omitempty"`
+	With   []string `json:"with,omitempty"`
+	Origin bool     `json:"origin,omitempty"`
+}
+
+func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := fmt.Sprintf("destroy %q", r.Name)
+	st, err := m.readAdopted(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	name, snap, isSnap := splitName(r.Name)
+	b, err := st.usable(name, what)
+	if err != nil {
+		return nil, err
+	}
+	if isSnap {
+		return m.planDestroySnapshot(ctx, st, b, snap, what)
+	}
+	if err := r.refuse(b, what); err != nil {
+		return nil, err
+	}
+	args := destroyArgs{Roots: b.datasets(), UUID: b.UUID, All: r.Snapshots, Origin: r.Origin}
+	for _, w := range r.With {
+		of, s, ok := splitName(w)
+		if !ok || of != b.Name {
+			return nil, refuse(Invalid, "name them as "+b.Name+"@SNAP", "%s with %q: that is no snapshot of it", what, w)
+		}
+		args.With = append(args.With, s)
+	}
+	op := m.destroyOperation(m.sys.UUID(), args, b.Mountpoint)
+	op.verb = what
+	op.plan = Plan{root: st.root, Title: what}
+	op.result.Name = b.Name
+	for _, root := range args.Roots {
+		rem, err := m.removal(ctx, root, args, what)
+		if err != nil {
+			return nil, err
+		}
+		op.plan.Frees += rem.frees
+		op.plan.Notes = append(op.plan.Notes, rem.notes...)
+	}
+	if b.Previous {
+		op.plan.Notes = append(op.plan.Notes, "failback will have nothing to go to until another boot environment is activated")
+	}
+	op.plan.Notes = append(op.plan.Notes, "frees at least "+humanize.IBytes(op.plan.Frees))
+	return op, nil
+}
+
+// refuse refuses what must never go.
+func (r Destroy) refuse(b BE, what string) error {
+	switch {
+	case b.Running:
+		return refuse(Busy, "snapbe activate another one and reboot into it first", "%s: it is running", what)
+	case b.Default:
+		return refuse(Busy, "snapbe activate another one first", "%s: it is the one that boots next", what)
+	case b.Mountpoint != "" && !r.Force:
+		return refuse(Busy, "snapbe unmount "+b.Name+", or -f", "%s: it is mounted at %s", what, b.Mountpoint)
+	}
+	return nil
+}
+
+// removal is what destroying the tree below one root takes.
+type removal struct {
+	zfs.Removal
+	// frees is a lower bound, in bytes: what snapshots share among
+	// themselves is not known before.
+	frees uint64
+	notes []string
+}
+
+var removalProps = []string{"createtxg", "clones", "origin", "used", "usedbydataset", "usedbyrefreservation", "userrefs", propOp}
+
+// removal works out, for the datasets below root: which clones elsewhere are
+// promoted, which snapshots thereby go over to them, which ones are lost, and
+// which origins nobody needs any more.
+func (m *Manager) removal(ctx context.Context, root string, args destroyArgs, what string) (removal, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
+		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: removalProps})
+	if zfs.Is(err, zfs.NotFound) {
+		return removal{}, nil
+	} else if err != nil {
+		return removal{}, err
+	}
+	t := taking{m: m, root: root, args: args, what: what, snaps: map[string][]zfs.Dataset{}}
+	for _, d := range ds {
+		if name, _, ok := splitName(d.Name); ok {
+			t.snaps[name] = append(t.snaps[name], d)
+		}
+	}
+	for _, d := range ds {
+		if d.Kind == zfs.Snapshot {
+			continue
+		}
+		if err := t.dataset(d); err != nil {
+			return removal{}, err
+		}
+	}
+	if err := t.refuseClashes(ctx); err != nil {
+		return removal{}, err
+	}
+	if err := t.origins(ctx); err != nil {
+		return removal{}, err
+	}
+	t.rem.Datasets = append(bottomUp(t.gone), t.after...)
+	return t.rem, nil
+}
+
+// taking is a removal being worked out.
+type taking struct {
+	m     *Manager
+	root  string
+	args  destroyArgs
+	what  string
+	snaps map[string][]zfs.Dataset
+	rem   removal
+	// gone is what lies below the root, after what goes when that is gone:
+	// origins that only it was cloned from.
+	gone  []zfs.Dataset
+	after []string
+	// origin are the origins of datasets that stay clones until they go.
+	origin []string
+	// moves tells which snapshot names each promoted clone receives.
+	moves map[string][]string
+}
+
+// dataset decides about one dataset and its snapshots.
+func (t *taking) dataset(d zfs.Dataset) error {
+	t.gone = append(t.gone, zfs.Dataset{Name: d.Name})
+	t.rem.frees += number(d.Value("usedbydataset")) + number(d.Value("usedbyrefreservation"))
+	snaps := t.snaps[d.Name]
+	at, clone := youngestOrigin(snaps, t.root)
+	if clone != "" {
+		t.rem.Promote = append(t.rem.Promote, clone)
+		t.rem.notes = append(t.rem.notes, "promotes "+clone)
+		t.moved(snaps[:at+1], clone)
+	} else if o := d.Value("origin"); o != "" {
+		t.origin = append(t.origin, o)
+	}
+	for _, s := range snaps[at+1:] {
+		if err := t.lose(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// youngestOrigin finds the youngest snapshot with a clone outside the tree;
+// at is -1 where there is none. The snapshots come oldest first.
+func youngestOrigin(snaps []zfs.Dataset, root string) (at int, clone string) {
+	for i, s := range slices.Backward(snaps) {
+		for _, c := range strings.Split(s.Value("clones"), ",") {
+			if c != "" && !within(c, root) {
+				return i, c
+			}
+		}
+	}
+	return -1, ""
+}
+
+// moved follows snapshots that go over to a promoted clone: those that snapbe
+// made, and that no clone will need, go.
+func (t *taking) moved(snaps []zfs.Dataset, clone string) {
+	if t.moves == nil {
+		t.moves = map[string][]string{}
+	}
+	for _, s := range snaps {
+		_, snap, _ := splitName(s.Name)
+		t.moves[clone] = append(t.moves[clone], snap)
+		needed := slices.ContainsFunc(strings.Split(s.Value("clones"), ","), func(c string) bool {
+			return c != "" && c != clone && !within(c, t.root)
+		})
+		if !needed && s.Local(propOp) != "" && number(s.Value("userrefs")) == 0 {
+			t.after = append(t.after, clone+"@"+snap)
+			t.rem.frees += number(s.Value("used"))
+		}
+	}
+}
+
+// lose takes a snapshot that nothing was cloned from; one of the user's only
+// where that was agreed to.
+func (t *taking) lose(s zfs.Dataset) error {
+	_, snap, _ := splitName(s.Name)
+	if n := number(s.Value("userrefs")); n > 0 {
+		return refuse(Busy, "zfs holds "+s.Name+" shows who holds it; zfs release gives it free", "%s: the snapshot %s is held", t.what, s.Name)
+	}
+	if s.Local(propOp) == "" && !t.args.All && !slices.Contains(t.args.With, snap) {
+		return refuse(Failed, "-s takes all of its snapshots along; naming it takes this one",
+			"%s: the snapshot %s, which snapbe did not make, would be lost", t.what, s.Name)
+	}
+	t.gone = append(t.gone, zfs.Dataset{Name: s.Name})
+	t.rem.frees += number(s.Value("used"))
+	return nil
+}
+
+// refuseClashes refuses a promotion that would bring a clone a second snapshot
+// of one name, which ZFS refuses too, but half-way.
+func (t *taking) refuseClashes(ctx context.Context) error {
+	if len(t.moves) == 0 {
+		return nil
+	}
+	snaps, err := t.m.sys.ZFS.Get(ctx, zfs.Query{Roots: t.rem.Promote, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"creation"}})
+	if err != nil {
+		return err
+	}
+	for _, s := range snaps {
+		name, snap, _ := splitName(s.Name)
+		if slices.Contains(t.moves[name], snap) {
+			return refuse(Failed, fmt.Sprintf("zfs rename %s to another name", s.Name),
+				"%s: %s, which is to be promoted, has a snapshot %q of its own", t.what, name, snap)
+		}
+	}
+	return nil
+}
+
+// origins takes along the origins of what goes, where snapbe made them and no
+// other clone is left.
+func (t *taking) origins(ctx context.Context) error {
+	if len(t.origin) == 0 {
+		return nil
+	}
+	ds, err := t.m.sys.ZFS.Get(ctx, zfs.Query{Roots: t.origin, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "used", "userrefs", propOp}})
+	if err != nil {
+		return err
+	}
+	for _, o := range ds {
+		other := slices.ContainsFunc(strings.Split(o.Value("clones"), ","), func(c string) bool { return c != "" && !within(c, t.root) })
+		if other || within(o.Name, t.root) || number(o.Value("userrefs")) > 0 {
+			continue
+		}
+		if o.Local(propOp) != "" || t.args.Origin {
+			t.after = append(t.after, o.Name)
+			t.rem.frees += number(o.Value("used"))
+		}
+	}
+	return nil
+}
+
+// destroyOperation: the mark hides the BE first, from the menu too. Then each
+// pool's part goes in one transaction group; until the root dataset has gone
+// there is a way back, after that only forward.
+func (m *Manager) destroyOperation(id string, args destroyArgs, mounted string) *operation {
+	root := args.Roots[0]
+	op := &operation{kind: "destroy", id: id, args: args, verb: fmt.Sprintf("destroy %q", root)}
+	if mounted != "" {
+		op.add(journal.Step{Name: "unmount it from " + mounted, Do: func(context.Context) error { return m.sys.Host.Detach(mounted, true) }})
+	}
+	op.add(m.hideStep(root, id))
+	first := len(op.steps)
+	for i, r := range args.Roots {
+		op.add(journal.Step{Name: "destroy " + r, Final: i > 0, Do: func(ctx context.Context) error {
+			rem, err := m.removal(ctx, r, args, op.verb)
+			if err != nil || len(rem.Datasets) == 0 {
+				return err
+			}
+			return m.sys.ZFS.Destroy(ctx, rem.Removal)
+		}})
+	}
+	op.add(journal.Step{Name: "forget it as the previous one", Final: true, Do: func(ctx context.Context) error {
+		return m.forgetPrevious(ctx, rootOf(root), args.UUID)
+	}})
+	op.committed = func(ctx context.Context) (int, bool, error) {
+		_, ok, err := m.byDataset(ctx, root)
+		return first + 1, !ok, err
+	}
+	return op
+}
+
+// hideStep marks a BE as on its way out, and takes it off the menu.
+func (m *Manager) hideStep(root, id string) journal.Step {
+	return journal.Step{
+		Name: "take it off the boot menu",
+		Do: func(ctx context.Context) error {
+			if err := m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Set: zfs.Props{propOp: id}}}); err != nil {
+				return err
+			}
+			return m.undoMenu(ctx)
+		},
+		Undo: func(ctx context.Context) error {
+			if err := m.dropMark(ctx, root, id); err != nil {
+				return err
+			}
+			return m.undoMenu(ctx)
+		},
+	}
+}
+
+func (m *Manager) forgetPrevious(ctx context.Context, root, uuid string) error {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propPrevious}})
+	if err != nil || uuid == "" || ds[0].Local(propPrevious) != uuid {
+		return err
+	}
+	return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Inherit: []string{propPrevious}}})
+}
+
+// planDestroySnapshot plans destroy BE@SNAP.
+func (m *Manager) planDestroySnapshot(ctx context.Context, st *state, b BE, snap, what string) (*operation, error) {
+	args := snapshotArgs{Roots: b.datasets(), Snap: snap}
+	op := m.destroySnapshotOperation(m.sys.UUID(), args)
+	op.verb = what
+	op.plan = Plan{root: st.root, Title: what}
+	op.result.Name = b.Name + "@" + snap
+	found := false
+	for _, root := range args.Roots {
+		snaps, err := m.named(ctx, root, snap)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range snaps {
+			found = true
+			if c := s.Value("clones"); c != "" {
+				return nil, refuse(Failed, "destroy those first", "%s: %s is the origin of %s", what, s.Name, c)
+			}
+			if number(s.Value("userrefs")) > 0 {
+				return nil, refuse(Busy, "zfs holds "+s.Name+" shows who holds it", "%s: %s is held", what, s.Name)
+			}
+			op.plan.Frees += number(s.Value("used"))
+		}
+	}
+	if !found {
+		return nil, refuse(NotFound, "snapbe list -s "+b.Name+" shows the snapshots", "%s: no such snapshot", what)
+	}
+	op.plan.Notes = append(op.plan.Notes, "frees at least "+humanize.IBytes(op.plan.Frees))
+	return op, nil
+}
+
+// named lists the snapshots of one name below a root.
+func (m *Manager) named(ctx context.Context, root, snap string) ([]zfs.Dataset, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "userrefs", "used"}})
+	return slices.DeleteFunc(ds, func(d zfs.Dataset) bool { return !strings.HasSuffix(d.Name, "@"+snap) }), err
+}
+
+// destroySnapshotOperation: each pool's part is atomic, and with the first one
+// there is no way back.
+func (m *Manager) destroySnapshotOperation(id string, args snapshotArgs) *operation {
+	op := &operation{kind: "destroy-snapshot", id: id, args: args, verb: "destroy @" + args.Snap}
+	for i, root := range args.Roots {
+		op.add(journal.Step{Name: fmt.Sprintf("destroy %s@%s", root, args.Snap), Final: i > 0, Do: func(ctx context.Context) error {
+			snaps, err := m.named(ctx, root, args.Snap)
+			if err != nil || len(snaps) == 0 {
+				return err
+			}
+			return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(snaps)})
+		}})
+	}
+	op.committed = func(ctx context.Context) (int, bool, error) {
+		left, err := m.named(ctx, args.Roots[0], args.Snap)
+		return 0, len(left) == 0, err
+	}
+	return op
+}

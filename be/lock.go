@@ -1,0 +1,56 @@
+package be
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// lock makes sure that one changing command works at a time. The lock is the
+// kernel's (flock(2)), so it ends with its holder. Only root can open the
+// lock's file, or any user could hold it; who has it is said in another one.
+func (m *Manager) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(m.sys.LockFile), 0o755); err != nil {
+		return nil, err
+	}
+	l := flock.New(m.sys.LockFile, flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", m.sys.LockFile, err)
+	}
+	if !ok {
+		who := m.busy()
+		if who == "" {
+			who = "holder unknown"
+		}
+		return nil, refuse(Busy, "wait until it has ended", "begin: snapbe is at work already: %s", who)
+	}
+	who := fmt.Sprintf("pid %d, %q, since %s\n", os.Getpid(), m.sys.Command, m.sys.Now().Format("15:04:05"))
+	if err := os.WriteFile(m.holderFile(), []byte(who), 0o644); err != nil {
+		_ = l.Unlock()
+		return nil, err
+	}
+	return func() { _ = os.Remove(m.holderFile()); _ = l.Unlock() }, nil
+}
+
+func (m *Manager) holderFile() string { return m.sys.LockFile + ".holder" }
+
+// busy tells who holds the lock, "" where nobody does; a holder that was
+// killed has left its file but not its process.
+func (m *Manager) busy() string {
+	text, err := os.ReadFile(m.holderFile())
+	if err != nil {
+		return ""
+	}
+	who := strings.TrimSpace(string(text))
+	var pid int
+	if n, _ := fmt.Sscanf(who, "pid %d,", &pid); n == 1 {
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err != nil {
+			return ""
+		}
+	}
+	return who
+}

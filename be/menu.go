@@ -1,0 +1,141 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"snapbe/bootloader"
+	"snapbe/internal/zfs"
+)
+
+// boots is what is known of how BEs boot, by UUID.
+type boots map[string]bootloader.Boot
+
+// updateMenu derives the menu from the pool and writes it. What fresh holds
+// was read just now; of other BEs the menu that stands is believed, unless
+// all is set: then every BE is looked into, and the disks are too. The notes
+// tell of BEs that are left out.
+func (m *Manager) updateMenu(ctx context.Context, fresh boots, all bool) (notes []string, err error) {
+	menu, notes, err := m.menu(ctx, fresh, all)
+	if err != nil {
+		return nil, err
+	}
+	_, err = m.sys.Boot.Write(menu)
+	return notes, err
+}
+
+func (m *Manager) menu(ctx context.Context, fresh boots, all bool) (bootloader.Menu, []string, error) {
+	st, err := m.read(ctx)
+	if err != nil {
+		return bootloader.Menu{}, nil, err
+	}
+	old, err := m.sys.Boot.Read()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		all = true // it is derived: what cannot be read is written anew
+	}
+	menu, err := m.menuHead(ctx, st, old, all)
+	if err != nil {
+		return menu, nil, err
+	}
+	known := boots{}
+	for _, e := range old.Entries {
+		if !all {
+			known[e.UUID] = e.Boot
+		}
+	}
+	var notes []string
+	for _, b := range st.bes {
+		if b.Unfinished != "" || b.UUID == "" {
+			continue
+		}
+		boot, ok := fresh[b.UUID]
+		if !ok && !b.Running {
+			boot, ok = known[b.UUID]
+		}
+		if !ok {
+			var note string
+			if boot, note, err = m.inspect(ctx, b); note != "" {
+				notes = append(notes, note)
+			}
+			if err != nil {
+				notes = append(notes, fmt.Sprintf("%q is not in the menu: %v", b.Name, err))
+				continue
+			}
+		}
+		menu.Entries = append(menu.Entries, st.entry(b, boot))
+	}
+	return menu, notes, nil
+}
+
+// menuHead is the menu without its entries.
+func (m *Manager) menuHead(ctx context.Context, st *state, old bootloader.Menu, all bool) (bootloader.Menu, error) {
+	menu := bootloader.Menu{
+		PoolGUID: old.PoolGUID,
+		GrubPath: grubPath(st.grub, ""),
+		Disks:    old.Disks,
+	}
+	if b, ok := st.byUUID(st.props.Local(propDefault)); ok {
+		menu.Default = b.UUID
+	}
+	if b, ok := st.byUUID(st.props.Local(propPrevious)); ok {
+		menu.Previous = b.UUID
+	}
+	if !all && menu.PoolGUID != 0 {
+		return menu, nil
+	}
+	props, err := m.sys.ZFS.PoolGet(ctx, st.pool(), []string{"guid"})
+	if err != nil {
+		return menu, err
+	}
+	menu.PoolGUID = number(props["guid"].Value)
+	menu.Disks, err = m.bootDisks(ctx, st)
+	return menu, err
+}
+
+// bootDisks are the disks that the pool with the boot files lies on, those
+// that are there.
+func (m *Manager) bootDisks(ctx context.Context, st *state) ([]bootloader.Disk, error) {
+	leaves, err := m.bootLeaves(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, l := range leaves {
+		if present(l) {
+			paths = append(paths, l.Path)
+		}
+	}
+	return m.sys.Boot.Disks(ctx, paths)
+}
+
+// bootLeaves are the data leaves of the pool with the boot files.
+func (m *Manager) bootLeaves(ctx context.Context, st *state) ([]zfs.Leaf, error) {
+	leaves, err := m.sys.ZFS.Leaves(ctx, st.pool())
+	var data []zfs.Leaf
+	for _, l := range leaves {
+		if l.Class == "" {
+			data = append(data, l)
+		}
+	}
+	return data, err
+}
+
+func present(l zfs.Leaf) bool { return l.State == "ONLINE" || l.State == "DEGRADED" }
+
+func (st *state) entry(b BE, boot bootloader.Boot) bootloader.Entry {
+	files := grubPath(b.Dataset, "/boot")
+	if b.BootDataset != "" {
+		files = grubPath(b.BootDataset, "")
+	}
+	return bootloader.Entry{UUID: b.UUID, Name: b.Name, Description: b.Description,
+		Dataset: b.Dataset, Path: files, Boot: boot}
+}
+
+// grubPath is how GRUB names a directory of a dataset: /ROOT/debian@/boot.
+func grubPath(dataset, dir string) string {
+	pool := zfs.PoolOf(dataset)
+	return path.Clean("/"+dataset[len(pool):]) + "@" + dir
+}

@@ -1,0 +1,201 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/mount"
+)
+
+func (r Mount) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := fmt.Sprintf("mount %q", r.Name)
+	st, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := st.usable(r.Name, what)
+	if err != nil {
+		return nil, err
+	}
+	if b.Mountpoint != "" {
+		return nil, refuse(Busy, "snapbe unmount "+b.Name, "%s: it is mounted at %s already", what, b.Mountpoint)
+	}
+	dir := r.Dir
+	if dir == "" {
+		dir = m.mountDir(b)
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	if err := checkMountDir(dir, what); err != nil {
+		return nil, err
+	}
+	t, err := m.tree(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	op := &operation{verb: what, plan: Plan{root: st.root, Title: what + " at " + dir}, result: Result{Name: b.Name, Dir: dir}}
+	op.add(journal.Step{
+		Name: fmt.Sprintf("mount %s at %s", count(len(t), "dataset"), dir),
+		Do: func(context.Context) error {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+			return m.sys.Host.Attach(t, dir)
+		},
+	})
+	return op, nil
+}
+
+// mountDir is where a BE shows when the user names no directory.
+func (m *Manager) mountDir(b BE) string {
+	return filepath.Join(filepath.Dir(m.sys.LockFile), "mnt", b.Name)
+}
+
+// checkMountDir refuses a directory that something would be hidden in.
+func checkMountDir(dir, what string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return &Error{Code: Failed, Text: what, Err: err}
+	case len(entries) > 0:
+		return refuse(Failed, "name an empty directory, or none", "%s at %s: the directory is not empty", what, dir)
+	}
+	return nil
+}
+
+func (r Unmount) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := fmt.Sprintf("unmount %q", r.Name)
+	st, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := st.mountedAs(r.Name, what)
+	if err != nil {
+		return nil, err
+	}
+	op := &operation{verb: what, plan: Plan{root: st.root, Title: what}, result: Result{Name: b.Name, Dir: b.Mountpoint}}
+	op.add(journal.Step{Name: "unmount " + b.Mountpoint, Do: func(context.Context) error {
+		if err := m.sys.Host.Detach(b.Mountpoint, r.Force); err != nil {
+			return &Error{Code: Busy, Text: what, Err: err, Hint: "end what uses it, or -f"}
+		}
+		if b.Mountpoint == m.mountDir(b) {
+			_ = os.Remove(b.Mountpoint)
+		}
+		return nil
+	}})
+	if st.adopted() && b.UUID != "" && st.props.Local(propJournal) == "" {
+		op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error { return m.refreshMenu(ctx, b.Dataset) }})
+	}
+	return op, nil
+}
+
+// mountedAs finds a mounted BE by its name or its directory.
+func (st *state) mountedAs(name, what string) (BE, error) {
+	abs, _ := filepath.Abs(name)
+	for _, b := range st.bes {
+		if b.Mountpoint == "" || b.Name != name && b.Mountpoint != abs {
+			continue
+		}
+		if b.Running {
+			return b, refuse(Busy, "", "%s: it is running", what)
+		}
+		return b, nil
+	}
+	if _, err := st.find(name, what); err == nil {
+		return BE{}, refuse(Failed, "snapbe list shows what is mounted", "%s: it is not mounted", what)
+	}
+	return BE{}, refuse(NotFound, "snapbe list shows what is mounted", "%s: no mounted boot environment has that name or directory", what)
+}
+
+func (BootMount) plan(ctx context.Context, m *Manager) (*operation, error) {
+	const what = "mount /boot"
+	st, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	op := &operation{verb: what, plan: Plan{root: st.root, Title: what}}
+	b, ok := st.running()
+	if !ok || b.BootDataset == "" {
+		return op, nil
+	}
+	mounts, err := m.sys.Host.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	for _, mnt := range mounts {
+		if mnt.Dir == "/boot" {
+			if mnt.Dataset != b.BootDataset {
+				op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("/boot is %s, not %s of the running boot environment", mnt.Dataset, b.BootDataset))
+			}
+			return op, nil
+		}
+	}
+	op.add(journal.Step{Name: "mount " + b.BootDataset + " at /boot", Do: func(context.Context) error {
+		return m.sys.Host.Attach(mount.Tree{{Dataset: b.BootDataset, Dir: "."}}, "/boot")
+	}})
+	return op, nil
+}
+
+// Exec runs a command in an inactive BE and returns its exit code. The command
+// sees the BE as if it ran, with GRUB's shared directory; no service starts,
+// and nothing stays when it ends, however it ends. Afterwards the boot menu
+// follows from what it left behind.
+func (m *Manager) Exec(ctx context.Context, x Exec) (int, error) {
+	what := fmt.Sprintf("run a command in %q", x.Name)
+	if !m.sys.Host.Privileged() {
+		return 0, refuse(Denied, "run it as root, or with sudo", "%s: only root may do that", what)
+	}
+	st, err := m.read(ctx)
+	if err != nil {
+		return 0, err
+	}
+	b, err := st.usable(x.Name, what)
+	if err != nil {
+		return 0, err
+	}
+	if b.Running {
+		return 0, refuse(Busy, "run the command itself", "%s: it is running", what)
+	}
+	t, err := m.tree(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	x.Env = append(os.Environ(), "SNAPBE_EXEC="+b.Name)
+	if st.grub != "" {
+		x.Extra = append(x.Extra, mount.Entry{Dataset: st.grub, Dir: "boot/grub"})
+	}
+	code, err := m.sys.Host.Exec(ctx, t, x.ExecSpec)
+	if err != nil {
+		return 0, explain(what, err)
+	}
+	if st.adopted() && b.UUID != "" {
+		ctx = context.WithoutCancel(ctx)
+		if _, err := m.Do(ctx, bootRefresh{b.Dataset}, Options{}); err != nil {
+			return code, err
+		}
+	}
+	return code, nil
+}
+
+// bootRefresh brings the menu up to date after one BE's files changed.
+type bootRefresh struct{ dataset string }
+
+func (r bootRefresh) plan(_ context.Context, m *Manager) (*operation, error) {
+	op := &operation{verb: "update the boot menu", plan: Plan{Title: "update the boot menu"}}
+	op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error {
+		// update-grub in a BE without the hook writes a grub.cfg without it.
+		if _, err := m.sys.Boot.Hook(ctx); err != nil {
+			return err
+		}
+		return m.refreshMenu(ctx, r.dataset)
+	}})
+	return op, nil
+}

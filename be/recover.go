@@ -1,0 +1,103 @@
+package be
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"snapbe/internal/journal"
+)
+
+// plan of Recover is never called: Do hands it to recoverPending, which works
+// on the record and not on a request.
+func (Recover) plan(context.Context, *Manager) (*operation, error) {
+	return nil, fmt.Errorf("recover plans nothing")
+}
+
+// recoverPending ends the interrupted operation, if there is one.
+func (m *Manager) recoverPending(ctx context.Context, o Options) (Result, error) {
+	st, err := m.read(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	j := m.journal(st.root)
+	rec, ok, err := j.Load(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if !ok {
+		return Result{Notes: []string{"no operation was interrupted"}}, nil
+	}
+	op, err := m.rebuild(st, rec)
+	if err != nil {
+		return Result{}, refuse(Pending, "the snapbe that began it can end it", "recover from %s: %v", describe(rec), err)
+	}
+	op.plan.Title = "recover from an interrupted " + rec.Kind
+	from, forward, err := op.committed(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	res := Result{Name: op.result.Name, Plan: op.plan}
+	for i, s := range op.steps {
+		switch {
+		case forward && i >= from:
+			res.Plan.Steps = append(res.Plan.Steps, s.Name)
+		case !forward && s.Undo != nil:
+			res.Plan.Steps = append([]string{"undo: " + s.Name}, res.Plan.Steps...)
+		}
+	}
+	if o.DryRun {
+		return res, nil
+	}
+	outcome, err := journal.Recover(ctx, j, journal.Operation{Record: rec, Steps: op.steps, Committed: op.committed},
+		func(s journal.Step, d time.Duration) {
+			if o.Step != nil {
+				o.Step(StepDone{Name: s.Name, Duration: d})
+			}
+		})
+	if err != nil {
+		return res, &Error{Code: Pending, Text: "recover from an interrupted " + rec.Kind, Err: err,
+			Hint: "mend what it names and run snapbe recover again"}
+	}
+	res.Notes = append(res.Notes, fmt.Sprintf("%s was %s", op.verb, outcome))
+	return res, nil
+}
+
+// rebuild makes an operation's steps from its record.
+func (m *Manager) rebuild(st *state, rec journal.Record) (op *operation, err error) {
+	switch rec.Kind {
+	case "create":
+		op, err = build(rec, func(a createArgs) *operation { return m.recoverCreate(st, rec.ID, a) })
+	case "snapshot":
+		op, err = build(rec, func(a snapshotArgs) *operation { return m.snapshotOperation(rec.ID, a, nil) })
+	case "activate", "failback":
+		op, err = build(rec, func(a activateArgs) *operation {
+			return m.activateOperation(rec.Kind, rec.ID, fmt.Sprintf("%s %q", rec.Kind, a.Dataset), a, nil)
+		})
+	case "rename":
+		op, err = build(rec, func(a renameArgs) *operation { return m.renameOperation(rec.ID, a) })
+	case "destroy":
+		op, err = build(rec, func(a destroyArgs) *operation { return m.destroyOperation(rec.ID, a, "") })
+	case "destroy-snapshot":
+		op, err = build(rec, func(a snapshotArgs) *operation { return m.destroySnapshotOperation(rec.ID, a) })
+	case "rollback":
+		op, err = build(rec, func(a rollbackArgs) *operation { return m.rollbackOperation(rec.ID, a) })
+	case "init":
+		op, err = build(rec, func(a initArgs) *operation { return m.initOperation(rec.ID, a) })
+	default:
+		err = fmt.Errorf("this version does not know %q", rec.Kind)
+	}
+	if err == nil {
+		op.plan.root = st.root
+	}
+	return op, err
+}
+
+func build[A any](rec journal.Record, make func(A) *operation) (*operation, error) {
+	var a A
+	if err := json.Unmarshal(rec.Args, &a); err != nil {
+		return nil, fmt.Errorf("its record: %w", err)
+	}
+	return make(a), nil
+}

@@ -1,0 +1,222 @@
+package be
+
+import (
+	"cmp"
+	"context"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"snapbe/internal/mount"
+	"snapbe/internal/zfs"
+)
+
+// state is what the pool says, read at one moment.
+type state struct {
+	// root is the BE root container with its properties; bootRoot that of
+	// the boot datasets, "" with one pool; grub the dataset of GRUB's
+	// directory.
+	root     string
+	props    zfs.Dataset
+	bootRoot string
+	grub     string
+	// bes are sorted by age, oldest first.
+	bes []BE
+}
+
+// stateProps are read of every BE: no more than these, since each costs.
+var stateProps = []string{
+	"creation", "createtxg", "used", "usedbysnapshots", "referenced", "origin",
+	"mountpoint", "canmount",
+	propUUID, propPolicy, propDescription, propOp, propBooted,
+	propDefault, propPrevious, propJournal, propBootRoot, propGrub,
+}
+
+// rootContainer is the BE root container and the running BE's dataset, which
+// is "" where / is not ZFS.
+func (m *Manager) rootContainer() (root, running string, err error) {
+	running, err = m.sys.Host.Root()
+	if err != nil {
+		return "", "", err
+	}
+	if m.sys.Root != "" {
+		return m.sys.Root, running, nil
+	}
+	if running == "" || !strings.Contains(running, "/") {
+		return "", "", refuse(Failed, "name the BE root container with -r, such as -r rpool/ROOT",
+			"find the boot environments: / is not on a ZFS dataset of a BE root container")
+	}
+	return path.Dir(running), running, nil
+}
+
+// read reads the state: one process, and a second one where boot datasets are
+// on a pool of their own.
+func (m *Manager) read(ctx context.Context) (*state, error) {
+	root, running, err := m.rootContainer()
+	if err != nil {
+		return nil, err
+	}
+	all, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: 1, Props: stateProps})
+	if err != nil {
+		if zfs.Is(err, zfs.NotFound) {
+			return nil, refuse(NotFound, "name another one with -r", "find the BE root container %q: no such dataset", root)
+		}
+		return nil, err
+	}
+	mounts, err := m.sys.Host.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	st := &state{root: root, props: all[0]}
+	st.bootRoot = st.props.Local(propBootRoot)
+	st.grub = st.props.Local(propGrub)
+	for _, d := range all[1:] {
+		if isBE(d) {
+			st.bes = append(st.bes, st.newBE(d, running, mounts))
+		}
+	}
+	st.countDependents(all[1:])
+	if err := m.readBootDatasets(ctx, st); err != nil {
+		return nil, err
+	}
+	created := func(d string) uint64 {
+		i := slices.IndexFunc(all, func(x zfs.Dataset) bool { return x.Name == d })
+		return number(all[i].Value("createtxg"))
+	}
+	slices.SortFunc(st.bes, func(a, b BE) int {
+		return cmp.Or(cmp.Compare(created(a.Dataset), created(b.Dataset)), cmp.Compare(a.Name, b.Name))
+	})
+	return st, nil
+}
+
+// isBE tells a BE from another dataset that lies in the container.
+func isBE(d zfs.Dataset) bool {
+	mp := d.Value("mountpoint")
+	return d.Kind == zfs.Filesystem && (d.Local(propUUID) != "" || mp == "/" || mp == "legacy")
+}
+
+func (st *state) newBE(d zfs.Dataset, running string, mounts []mount.Mounted) BE {
+	b := BE{
+		Name:        path.Base(d.Name),
+		UUID:        d.Local(propUUID),
+		Dataset:     d.Name,
+		Running:     d.Name == running,
+		Space:       number(d.Value("used")),
+		Referenced:  number(d.Value("referenced")),
+		Created:     time.Unix(int64(number(d.Value("creation"))), 0).UTC(),
+		Policy:      cmp.Or(d.Local(propPolicy), "static"),
+		Description: d.Local(propDescription),
+		Origin:      d.Value("origin"),
+		Unfinished:  d.Local(propOp),
+	}
+	b.Booted, _ = time.Parse(time.RFC3339, d.Local(propBooted))
+	if b.UUID != "" {
+		b.Default = b.UUID == st.props.Local(propDefault)
+		b.Previous = b.UUID == st.props.Local(propPrevious)
+	}
+	for _, mnt := range mounts {
+		if mnt.Dataset == d.Name {
+			b.Mountpoint = mnt.Dir
+			break
+		}
+	}
+	return b
+}
+
+// countDependents takes the space of snapshots off those BEs that another one
+// was cloned from: destroying such a BE promotes the clone, and the snapshots
+// go over to it.
+func (st *state) countDependents(ds []zfs.Dataset) {
+	for i := range st.bes {
+		b := &st.bes[i]
+		own := slices.IndexFunc(ds, func(d zfs.Dataset) bool { return d.Name == b.Dataset })
+		if slices.ContainsFunc(ds, func(d zfs.Dataset) bool {
+			return strings.HasPrefix(d.Value("origin"), b.Dataset+"@")
+		}) {
+			b.Space -= min(b.Space, number(ds[own].Value("usedbysnapshots")))
+		}
+	}
+}
+
+func (m *Manager) readBootDatasets(ctx context.Context, st *state) error {
+	if st.bootRoot == "" {
+		return nil
+	}
+	all, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{st.bootRoot}, Depth: 1,
+		Props: []string{"used", "usedbysnapshots", "referenced"}})
+	if err != nil {
+		return err
+	}
+	for i := range st.bes {
+		b := &st.bes[i]
+		for _, d := range all {
+			if d.Name == st.bootRoot+"/"+b.Name {
+				b.BootDataset = d.Name
+				b.Space += number(d.Value("used"))
+			}
+		}
+	}
+	return nil
+}
+
+func number(s string) uint64 {
+	n, _ := strconv.ParseUint(s, 10, 64)
+	return n
+}
+
+// find is the BE of that name; for says what it is wanted for, as in
+// `activate "x"`.
+func (st *state) find(name, what string) (BE, error) {
+	i := slices.IndexFunc(st.bes, func(b BE) bool { return b.Name == name })
+	if i < 0 {
+		return BE{}, refuse(NotFound, "snapbe list shows those that there are", "%s: no boot environment has that name in %s", what, st.root)
+	}
+	return st.bes[i], nil
+}
+
+// usable is find, for a BE that no unfinished operation has in its hands.
+func (st *state) usable(name, what string) (BE, error) {
+	b, err := st.find(name, what)
+	if err == nil && b.Unfinished != "" {
+		return b, refuse(Pending, "snapbe recover", "%s: an operation on it was interrupted", what)
+	}
+	return b, err
+}
+
+func (st *state) byUUID(uuid string) (BE, bool) {
+	for _, b := range st.bes {
+		if uuid != "" && b.UUID == uuid && b.Unfinished == "" {
+			return b, true
+		}
+	}
+	return BE{}, false
+}
+
+func (st *state) running() (BE, bool) {
+	for _, b := range st.bes {
+		if b.Running {
+			return b, true
+		}
+	}
+	return BE{}, false
+}
+
+func (st *state) adopted() bool { return st.props.Local(propDefault) != "" }
+
+// datasets are the root datasets of a BE, one per pool.
+func (b BE) datasets() []string {
+	if b.BootDataset == "" {
+		return []string{b.Dataset}
+	}
+	return []string{b.Dataset, b.BootDataset}
+}
+
+// pool is the pool of the boot files: the boot pool, or the only one.
+func (st *state) pool() string {
+	if st.bootRoot != "" {
+		return zfs.PoolOf(st.bootRoot)
+	}
+	return zfs.PoolOf(st.root)
+}

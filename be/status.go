@@ -1,0 +1,119 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"snapbe/bootloader"
+	"snapbe/internal/journal"
+	"snapbe/internal/zfs"
+)
+
+// Status reads the state of the host. Without privileges it tells what may be
+// read: whether GRUB is on a disk stays unknown.
+func (m *Manager) Status(ctx context.Context) (Status, error) {
+	st, err := m.read(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Root: st.root, BootRoot: st.bootRoot, Grub: st.grub, Adopted: st.adopted(), Busy: m.busy()}
+	for _, b := range st.bes {
+		switch {
+		case b.Running:
+			s.Running = b.Name
+		case b.Unfinished != "":
+			s.Problems = append(s.Problems, fmt.Sprintf("%q is unfinished: snapbe recover", b.Name))
+		}
+		if b.Default {
+			s.Default = b.Name
+		}
+		if b.Previous {
+			s.Previous = b.Name
+		}
+	}
+	if text := st.props.Local(propJournal); text != "" {
+		s.Pending = pendingText(text)
+	}
+	switch {
+	case !s.Adopted:
+		s.Problems = append(s.Problems, "this host is not adopted yet: snapbe init")
+	case s.Default == "":
+		s.Problems = append(s.Problems, "the default boot environment has gone: snapbe activate NAME")
+	}
+	if s.Adopted {
+		s.Problems = append(s.Problems, m.menuProblems(st)...)
+	}
+	return s, m.statusDisks(ctx, st, &s)
+}
+
+func pendingText(text string) string {
+	r, err := journal.Decode(text)
+	if err != nil {
+		return "a record that cannot be read"
+	}
+	return describe(r)
+}
+
+// menuProblems compares the menu's default with the pool's; all else is for
+// boot check.
+func (m *Manager) menuProblems(st *state) []string {
+	menu, err := m.sys.Boot.Read()
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil
+	case err != nil:
+		return []string{fmt.Sprintf("the boot menu cannot be read (%v): snapbe boot update", err)}
+	case menu.Default != st.props.Local(propDefault):
+		return []string{"the boot menu has another default than the pool: snapbe boot update"}
+	}
+	return nil
+}
+
+func (m *Manager) statusDisks(ctx context.Context, st *state, s *Status) error {
+	leaves, err := m.bootLeaves(ctx, st)
+	if err != nil {
+		return err
+	}
+	guid, err := m.poolGUID(ctx, st)
+	if err != nil {
+		return err
+	}
+	for _, l := range leaves {
+		d := DiskStatus{Leaf: l.Path, Disk: path.Base(l.Path), State: l.State, Resilvering: l.Resilvering, Boots: "unknown"}
+		switch {
+		case !present(l):
+			d.Boots = "no"
+			s.Problems = append(s.Problems, fmt.Sprintf("disk %s is %s", d.Disk, l.State))
+		case l.Resilvering:
+			s.Problems = append(s.Problems, fmt.Sprintf("disk %s is being resilvered; boot from the other one until that is done", d.Disk))
+		}
+		if present(l) {
+			m.diskBoots(ctx, st, l, guid, &d, s)
+		}
+		s.Disks = append(s.Disks, d)
+	}
+	return nil
+}
+
+func (m *Manager) diskBoots(ctx context.Context, st *state, l zfs.Leaf, guid uint64, d *DiskStatus, s *Status) {
+	devices, err := m.sys.Boot.Devices(ctx, []string{l.Path})
+	if err != nil || len(devices) != 1 {
+		s.Problems = append(s.Problems, fmt.Sprintf("leaf %s: %v", l.Path, err))
+		return
+	}
+	d.Disk = devices[0].Name
+	if st.grub == "" {
+		return
+	}
+	err = m.sys.Boot.Installed(devices[0], guid, grubPath(st.grub, ""))
+	switch {
+	case err == nil:
+		d.Boots = "yes"
+	case errors.Is(err, bootloader.ErrNotInstalled):
+		d.Boots = "no"
+		s.Problems = append(s.Problems, fmt.Sprintf("disk %s does not boot (%v): snapbe boot install", d.Disk, err))
+	}
+}

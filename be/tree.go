@@ -1,0 +1,110 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"snapbe/bootloader"
+	"snapbe/internal/mount"
+	"snapbe/internal/zfs"
+)
+
+// treeProps decide where the datasets of a BE show.
+var treeProps = []string{"mountpoint", "canmount"}
+
+// tree is a BE as it shows when it runs: root, nested datasets, boot dataset.
+func (m *Manager) tree(ctx context.Context, b BE) (mount.Tree, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: b.datasets(), Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: treeProps})
+	if err != nil {
+		return nil, err
+	}
+	return treeOf(b, ds), nil
+}
+
+// treeOf places the filesystems of a BE, parents first.
+func treeOf(b BE, ds []zfs.Dataset) mount.Tree {
+	t := mount.Tree{{Dataset: b.Dataset, Dir: "."}}
+	for _, d := range ds {
+		mp := d.Value("mountpoint")
+		switch {
+		case d.Kind != zfs.Filesystem || d.Name == b.Dataset:
+		case d.Name == b.BootDataset:
+			t = append(t, mount.Entry{Dataset: d.Name, Dir: "boot"})
+		case d.Value("canmount") == "off" || !strings.HasPrefix(mp, "/") || mp == "/":
+		default:
+			t = append(t, mount.Entry{Dataset: d.Name, Dir: path.Clean(mp)[1:]})
+		}
+	}
+	slices.SortStableFunc(t[1:], func(a, c mount.Entry) int { return depth(a.Dir) - depth(c.Dir) })
+	return t
+}
+
+func depth(dir string) int { return strings.Count(dir, "/") }
+
+// bootDirs are the directories that must show for a BE to be inspected.
+var bootDirs = []string{"boot", "etc", "usr", "usr/lib"}
+
+// bootTree is as much of a tree as booting is decided by: mounting a hundred
+// nested datasets to read two files would be a waste.
+func bootTree(t mount.Tree) mount.Tree {
+	part := mount.Tree{}
+	for _, e := range t {
+		if e.Dir == "." || slices.Contains(bootDirs, e.Dir) {
+			part = append(part, e)
+		}
+	}
+	return part
+}
+
+// look shows f the files that booting a BE is decided by, read-only.
+func (m *Manager) look(ctx context.Context, b BE, f func(*os.Root) error) error {
+	if b.Running {
+		root, err := m.sys.Host.Tree()
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		return f(root)
+	}
+	t, err := m.tree(ctx, b)
+	if err != nil {
+		return err
+	}
+	return m.sys.Host.View(bootTree(t), true, f)
+}
+
+// inspect reads from a BE how it boots. Kernel parameters that could not be
+// understood are left out, and the note says so.
+func (m *Manager) inspect(ctx context.Context, b BE) (boot bootloader.Boot, note string, err error) {
+	err = m.look(ctx, b, func(root *os.Root) error {
+		boot, note, err = readBoot(root)
+		return err
+	})
+	if note != "" {
+		note = fmt.Sprintf("%q: %s", b.Name, note)
+	}
+	return boot, note, err
+}
+
+func readBoot(root *os.Root) (boot bootloader.Boot, note string, err error) {
+	boot, err = bootloader.Inspect(root, "boot")
+	if errors.Is(err, bootloader.ErrCmdline) {
+		return boot, err.Error(), nil
+	}
+	return boot, "", err
+}
+
+// bootable is inspect for an operation that needs the BE to boot.
+func (m *Manager) bootable(ctx context.Context, b BE, what string) (bootloader.Boot, error) {
+	boot, _, err := m.inspect(ctx, b)
+	if errors.Is(err, bootloader.ErrNoKernel) || errors.Is(err, bootloader.ErrNoInitrd) {
+		return boot, &Error{Code: Failed, Text: what, Err: err,
+			Hint: "snapbe exec " + b.Name + " -- apt-get install --reinstall linux-image-amd64 puts a kernel and initrd there"}
+	}
+	return boot, err
+}
