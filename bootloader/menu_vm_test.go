@@ -1,0 +1,199 @@
+//go:build vm
+
+package bootloader
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"snapbe/internal/lab"
+)
+
+const bootTime = 4 * time.Minute
+
+// vmHost is the lab's machine with two or three BEs made by hand.
+type vmHost struct {
+	*lab.Machine
+	menu   Menu
+	leaves []string
+}
+
+// newVMHost boots a plain Debian, moves GRUB's directory out of the BE, makes
+// be-2, and writes the menu with be-2 as the default.
+func newVMHost(t *testing.T) *vmHost {
+	release := os.Getenv("LAB_RELEASE")
+	if release == "" {
+		release = "trixie"
+	}
+	h := &vmHost{Machine: lab.Start(t, lab.Config{Image: lab.Base(t, release, "single")})}
+	h.WaitSSH(bootTime)
+	binary := filepath.Join(t.TempDir(), "bootloader.test")
+	build := exec.Command("go", "test", "-c", "-tags", "vm", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	h.Copy(binary, "/root/bootloader.test", 0o755)
+	h.MustRun(`set -e
+		mv /boot/grub /boot/grub.old
+		zfs create -o mountpoint=/boot/grub rpool/GRUB
+		cp -a /boot/grub.old/. /boot/grub/
+		rm -r /boot/grub.old`)
+	guid, err := strconv.ParseUint(strings.TrimSpace(h.MustRun("zpool get -Hpo value guid rpool")), 10, 64)
+	require.NoError(t, err)
+	h.menu = Menu{PoolGUID: guid, GrubPath: "/GRUB@"}
+	h.add("debian", "")
+	h.clone("be-2", `it's "patched" $now; } {`)
+	h.leaves = []string{"/dev/disk/by-id/virtio-snapbe-disk1-part3", "/dev/disk/by-id/virtio-snapbe-disk2-part3"}
+	h.update(t, true)
+	return h
+}
+
+// clone makes a BE of the running one.
+func (h *vmHost) clone(name, description string) {
+	h.MustRun(fmt.Sprintf(`set -e
+		from=$(findmnt -no SOURCE /)
+		zfs snapshot -r $from@%[1]s
+		zfs clone -o canmount=noauto -o mountpoint=/ $from@%[1]s rpool/ROOT/%[1]s
+		zfs clone -o canmount=noauto $from/opt@%[1]s rpool/ROOT/%[1]s/opt`, name))
+	h.add(name, description)
+}
+
+func (h *vmHost) add(name, description string) {
+	e := entry(len(h.menu.Entries)+1, name)
+	e.Description, e.Boot = description, Boot{}
+	h.menu.Entries = append(h.menu.Entries, e)
+	h.menu.Previous, h.menu.Default = h.menu.Default, e.UUID
+}
+
+// update has the menu written inside the machine.
+func (h *vmHost) update(t *testing.T, install bool) {
+	job := guestJob{Menu: h.menu, Leaves: h.leaves, Install: install}
+	running := strings.TrimSpace(h.MustRun("findmnt -no SOURCE /"))
+	for _, e := range h.menu.Entries {
+		dir := "/"
+		if e.Dataset != running {
+			dir = "/run/" + e.Name
+			h.MustRun(fmt.Sprintf("mkdir -p %s && mount -t zfs -o zfsutil %s %s", dir, e.Dataset, dir))
+		}
+		job.Roots = append(job.Roots, dir)
+	}
+	text, err := json.Marshal(job)
+	require.NoError(t, err)
+	h.Write(guestFile, text, 0o600)
+	out := h.MustRun("/root/bootloader.test -test.v -test.run 'TestGuest$'")
+	for _, dir := range job.Roots {
+		if dir != "/" {
+			h.MustRun("umount " + dir)
+		}
+	}
+	_, record, found := strings.Cut(out, "MENU ")
+	require.True(t, found, out)
+	record, _, _ = strings.Cut(record, "\n")
+	require.NoError(t, json.Unmarshal([]byte(record), &h.menu))
+	h.MustRun("sync; zpool sync")
+	t.Logf("menu:\n%s", Encode(h.menu))
+}
+
+// pick waits for GRUB's menu, goes down to an entry and holds it there.
+func (h *vmHost) pick(down int, selected string) {
+	h.Expect(`GNU GRUB`, time.Minute)
+	h.Expect(`\*`, 10*time.Second)
+	for range down {
+		h.Send(lab.KeyDown)
+	}
+	h.Expect(`\*`+selected, 10*time.Second)
+}
+
+// runs holds that the BE came up.
+func (h *vmHost) runs(t *testing.T, name string) {
+	h.WaitSSH(bootTime)
+	require.Equal(t, "rpool/ROOT/"+name+"\n", h.MustRun("findmnt -no SOURCE /"))
+	require.Contains(t, h.MustRun("cat /proc/cmdline"), "root=ZFS=rpool/ROOT/"+name+" ro console=ttyS0")
+}
+
+// TestMenuBoots walks through the menu on the real GRUB: its default, the
+// failback entry, one disk's entries, a disk that is absent, and one that is
+// back with an old menu.
+func TestMenuBoots(t *testing.T) {
+	h := newVMHost(t)
+	step := func(name string, f func(*testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			h.Bind(t)
+			f(t)
+		})
+	}
+	step("default", func(t *testing.T) {
+		h.PowerOff()
+		h.PowerOn()
+		h.Expect(`\*Debian GNU/Linux .*, BE be-2: it's "patched" \$now; \} \{`, time.Minute)
+		h.runs(t, "be-2")
+	})
+	step("failback", func(t *testing.T) {
+		h.PowerOff()
+		h.PowerOn()
+		h.pick(1, "Failback: BE debian")
+		h.Send(lab.KeyEnter)
+		h.runs(t, "debian")
+	})
+	step("update-grub keeps it", func(t *testing.T) {
+		h.MustRun("update-grub")
+		require.Contains(t, h.MustRun("cat /boot/grub/grub.cfg"), sourceLine)
+	})
+	step("one disk", func(t *testing.T) {
+		h.PowerOff()
+		h.PowerOn()
+		h.pick(5, "Boot from one disk")
+		h.Send(lab.KeyEnter)
+		h.pick(1, "Disk vdb")
+		h.Send(lab.KeyEnter)
+		h.pick(0, "Debian .*BE be-2.*from disk vdb")
+		h.Send(lab.KeyEnter)
+		h.runs(t, "be-2")
+	})
+	step("absent disk", func(t *testing.T) {
+		h.PowerOff()
+		h.PowerOn(2)
+		h.pick(3, "Open the menu on disk vda")
+		h.Send(lab.KeyEnter)
+		h.Expect("Disk vda is not there", 20*time.Second)
+		h.pick(0, "Open the menu on disk vda")
+		h.Send(lab.KeyDown)
+		h.Expect(`\*Open the menu on disk vdb`, 10*time.Second)
+		h.Send(lab.KeyEnter)
+		h.pick(0, "Debian .*BE be-2")
+		h.runs(t, "be-2")
+	})
+	step("stale disk in front", func(t *testing.T) {
+		disks := h.menu.Disks
+		h.clone("be-3", "made without disk 1")
+		h.leaves = h.leaves[1:]
+		h.menu.Disks = disks
+		h.update(t, false)
+		h.PowerOff()
+		h.PowerOn(1, 2)
+		h.pick(0, "Debian .*BE be-2")
+		h.Send(lab.KeyDown + lab.KeyDown + lab.KeyDown + lab.KeyDown)
+		h.Expect(`\*Open the menu on disk vdb`, 10*time.Second)
+		h.Send(lab.KeyEnter)
+		h.pick(0, "Debian .*BE be-3: made without disk 1")
+		h.Send(lab.KeyEnter)
+		h.runs(t, "be-3")
+		h.MustRun("zpool wait -t resilver rpool")
+		require.Equal(t, "all pools are healthy\n", h.MustRun("zpool status -x"))
+	})
+	step("fallback", func(t *testing.T) {
+		h.MustRun("rm /boot/vmlinuz-*; sync; zpool sync")
+		h.PowerOff()
+		h.PowerOn(1, 2)
+		h.runs(t, "be-2")
+	})
+}
