@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+
+	"snapbe/be"
+)
+
+// change hands a request to the life cycle and tells what came of it.
+func (a *app) change(r be.Request, c changing) error {
+	_, err := a.do(r, c, false)
+	return err
+}
+
+// ask is change for what has to be agreed to first.
+func (a *app) ask(r be.Request, c asking) error {
+	_, err := a.do(r, c.changing, !c.Yes)
+	return err
+}
+
+// do hands a request to the life cycle. What is going to be done, each step
+// and the notes go to stderr; the plan of a dry run and the JSON are answers.
+func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
+	m, err := a.life()
+	if err != nil {
+		return be.Result{}, err
+	}
+	noTerminal := false
+	opts := be.Options{DryRun: c.DryRun}
+	if !c.DryRun {
+		opts.Step = a.tui.step
+		opts.Confirm = func(p be.Plan) bool {
+			a.tui.announce(p)
+			if !ask {
+				return true
+			}
+			noTerminal = !a.tui.canAsk()
+			return !noTerminal && a.tui.askToGoOn()
+		}
+	}
+	res, err := m.Do(a.ctx, r, opts)
+	switch {
+	case noTerminal && errors.Is(err, be.ErrDeclined):
+		return res, &usage{text: "this has to be agreed to, and there is no terminal to ask on", hint: "-y agrees beforehand"}
+	case err != nil:
+		return res, err
+	case c.JSON:
+		return res, a.tui.json(resultJSON{Schema: schema, DryRun: c.DryRun, Result: res})
+	case c.DryRun:
+		a.tui.plan(res.Plan)
+	case len(res.Plan.Steps) == 0:
+		a.tui.tell("nothing to do")
+	}
+	a.tui.notes(res.Notes)
+	return res, nil
+}
+
+// resultJSON is what changing commands print with --json.
+type resultJSON struct {
+	Schema int  `json:"schema"`
+	DryRun bool `json:"dry_run"`
+	be.Result
+}

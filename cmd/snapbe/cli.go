@@ -1,0 +1,44 @@
+package main
+
+// cli is the command line. The order of the commands is that of the help and
+// follows a boot environment's life.
+type cli struct {
+	BERoot  string `name:"beroot" short:"r" placeholder:"DATASET" complete:"dataset" help:"The BE root container, such as rpool/ROOT; without it, that of the running BE."`
+	Config  string `placeholder:"FILE" default:"${config}" complete:"file" help:"The configuration file (${default})."`
+	Verbose bool   `short:"v" help:"Tell on stderr which programs are run."`
+
+	Init     initCmd     `cmd:"" help:"Adopt this host: prepare its pool and its GRUB for boot environments."`
+	Create   createCmd   `cmd:"" help:"Create a BE, or with BE@SNAP a snapshot of one."`
+	List     listCmd     `cmd:"" help:"List the BEs."`
+	Status   statusCmd   `cmd:"" help:"Show what runs, what boots next, and what needs attention."`
+	Mount    mountCmd    `cmd:"" help:"Mount a BE with all that belongs to it, and print where."`
+	Unmount  unmountCmd  `cmd:"" aliases:"umount" help:"Unmount a BE."`
+	Exec     execCmd     `cmd:"" help:"Run a command in a BE."`
+	Activate activateCmd `cmd:"" help:"Make a BE the one that boots from now on."`
+	Failback failbackCmd `cmd:"" help:"Make the previous BE the one that boots from now on."`
+	Rename   renameCmd   `cmd:"" help:"Give a BE another name."`
+	Destroy  destroyCmd  `cmd:"" help:"Destroy a BE, or with BE@SNAP a snapshot of one."`
+	Rollback rollbackCmd `cmd:"" help:"Bring a BE back to one of its snapshots."`
+	Recover  recoverCmd  `cmd:"" help:"End an operation that was interrupted."`
+	Boot     bootCmd     `cmd:"" help:"Look after the boot menu."`
+
+	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
+	Version    versionCmd    `cmd:"" help:"Print snapbe's version."`
+}
+
+// asJSON is for commands that have something to say.
+type asJSON struct {
+	JSON bool `name:"json" help:"Print the answer as JSON."`
+}
+
+// changing is for commands that change something.
+type changing struct {
+	asJSON
+	DryRun bool `short:"n" help:"Print what would be done, and do nothing."`
+}
+
+// asking is for changes that are asked about before the first of them.
+type asking struct {
+	changing
+	Yes bool `short:"y" help:"Do not ask."`
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// defaultConfigFile may be missing; another one that was named may not.
+const defaultConfigFile = "/etc/snapbe/snapbe.toml"
+
+// defaultConfig is the file that the package and init install: all comments.
+//
+//go:embed snapbe.toml
+var defaultConfig []byte
+
+// config is the configuration file; a flag goes before its key.
+type config struct {
+	BERoot string `toml:"beroot"`
+}
+
+// readConfig reads the configuration and takes no key that it does not know:
+// a misspelled one would be left out in silence.
+func readConfig(file string) (config, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) && file == defaultConfigFile {
+		return config{}, nil
+	}
+	if err != nil {
+		return config{}, &usage{text: fmt.Sprintf("cannot read the configuration: %v", err)}
+	}
+	var c config
+	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c); err != nil {
+		return config{}, &usage{text: fmt.Sprintf("cannot read %s: %s", file, configMistake(err))}
+	}
+	return c, nil
+}
+
+// configMistake names the line of a mistake, and the key where it is unknown.
+func configMistake(err error) string {
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
+		first := unknown.Errors[0]
+		row, _ := first.Position()
+		return fmt.Sprintf("line %d: unknown key %q", row, dotted(first.Key()))
+	}
+	var bad *toml.DecodeError
+	if errors.As(err, &bad) {
+		row, _ := bad.Position()
+		return fmt.Sprintf("line %d: %v", row, bad)
+	}
+	return err.Error()
+}
+
+func dotted(key toml.Key) string {
+	s := ""
+	for i, part := range key {
+		if i > 0 {
+			s += "."
+		}
+		s += part
+	}
+	return s
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// config1 is a configuration file as init writes it.
+func config1(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "snapbe.toml")
+	require.NoError(t, os.WriteFile(file, defaultConfig, 0o600))
+	return file
+}
+
+func TestConfig(t *testing.T) {
+	for _, tc := range []struct {
+		name, text, want string
+		root             string
+	}{
+		{name: "empty"},
+		{name: "a key", text: "# one\nberoot = \"tank/ROOT\"\n", root: "tank/ROOT"},
+		{name: "an unknown key", text: "\n\nberot = \"x\"\n", want: `line 3: unknown key "berot"`},
+		{name: "an unknown table", text: "[boot]\ntimeout = 3\n", want: `line 1: unknown key "boot"`},
+		{name: "a wrong type", text: "beroot = 3\n", want: "line 1: "},
+		{name: "no TOML", text: "a\n=", want: "line 1: "},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "c.toml")
+			require.NoError(t, os.WriteFile(file, []byte(tc.text), 0o600))
+			c, err := readConfig(file)
+			if tc.want != "" {
+				assert.ErrorContains(t, err, "cannot read "+file+": "+tc.want)
+				assert.Equal(t, exitUsage, exitCode(err))
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tc.root, c.BERoot)
+		})
+	}
+}
+
+// The flag goes before the key, and the key before the running BE.
+func TestRootFrom(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.toml")
+	require.NoError(t, os.WriteFile(file, []byte("beroot = \"a/ROOT\""), 0o600))
+	var r recorder
+	call(t, &r, "--config", file, "list")
+	assert.Equal(t, "a/ROOT", r.opened.Root)
+	call(t, &r, "--config", file, "-r", "b/ROOT", "list")
+	assert.Equal(t, "b/ROOT", r.opened.Root)
+	assert.Equal(t, "snapbe --config "+file+" -r b/ROOT list", r.opened.Command)
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add("beroot = \"x\"")
+	f.Add("[a]\nb=1")
+	f.Add("a.\"b\n\".c = 1")
+	f.Fuzz(func(t *testing.T, text string) {
+		file := filepath.Join(t.TempDir(), "c")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		_, err := readConfig(file)
+		if err != nil {
+			assert.Equal(t, exitUsage, exitCode(err))
+		}
+	})
+}

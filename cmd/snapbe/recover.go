@@ -1,0 +1,13 @@
+package main
+
+import "snapbe/be"
+
+type recoverCmd struct{ changing }
+
+// Help is shown below the summary.
+func (recoverCmd) Help() string {
+	return `Brings what was interrupted to exactly before or exactly after. It runs by itself at boot, and does nothing where nothing is pending.`
+}
+
+// Run ends an operation that was interrupted.
+func (c *recoverCmd) Run(a *app) error { return a.change(be.Recover{}, c.changing) }
