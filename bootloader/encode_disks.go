@@ -39,7 +39,7 @@ func (w *script) oneDisk(m Menu, d Disk) {
 			w.line(`set snapbe_root="$snapbe_disk"`)
 			w.line("export snapbe_root")
 			for _, e := range m.Entries {
-				w.entry(e, title(e)+", from disk "+d.Name, id(e.UUID)+"-"+d.Name)
+				w.entry(e, "Disk "+d.Name+": "+title(e), id(e.UUID)+"-"+d.Name)
 			}
 		})
 	})

@@ -126,10 +126,11 @@ func (h *vmHost) runs(t *testing.T, name string) {
 func TestMenuBoots(t *testing.T) {
 	h := newVMHost(t)
 	step := func(name string, f func(*testing.T)) {
-		t.Run(name, func(t *testing.T) {
+		ok := t.Run(name, func(t *testing.T) {
 			h.Bind(t)
 			f(t)
 		})
+		require.True(t, ok, "the next steps build on this one")
 	}
 	step("default", func(t *testing.T) {
 		h.PowerOff()
@@ -155,7 +156,7 @@ func TestMenuBoots(t *testing.T) {
 		h.Send(lab.KeyEnter)
 		h.pick(1, "Disk vdb")
 		h.Send(lab.KeyEnter)
-		h.pick(0, "Debian .*BE be-2.*from disk vdb")
+		h.pick(0, "Disk vdb: Debian .*BE be-2")
 		h.Send(lab.KeyEnter)
 		h.runs(t, "be-2")
 	})
