@@ -228,7 +228,11 @@ func (p *pid1) obey(o order) {
 		_ = unix.Kill(-p.command, unix.SIGCONT) // it may have ended
 		return
 	}
-	_ = unix.Kill(p.command, unix.Signal(o.Signal))
+	pid := p.command
+	if o.Group {
+		pid = -pid
+	}
+	_ = unix.Kill(pid, unix.Signal(o.Signal))
 }
 
 // hasTerminal is whether a process group of this namespace, and so the

@@ -66,7 +66,9 @@ type spec struct {
 // order is what the parent tells the child afterwards: to pass on a signal,
 // or to go on after a stop, in the terminal's foreground or not.
 type order struct {
-	Signal     int
+	Signal int
+	// Group is whether the signal is for all of the command's group.
+	Group      bool
 	Continue   bool
 	Foreground bool
 }
@@ -120,6 +122,9 @@ func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
 	// before it starts so that none is lost.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, forwarded...)
+	if t.mode == ownTerminal {
+		signal.Notify(signals, unix.SIGTSTP, unix.SIGCONT)
+	}
 	defer signal.Stop(signals)
 	c, err := s.start(x, t)
 	if err != nil {
@@ -143,7 +148,8 @@ func (s spec) start(x ExecSpec, t *terminal) (*child, error) {
 		files = append(files, t.file)
 	}
 	proc, err := command.Start("/proc/self/exe", []string{childName}, &os.ProcAttr{
-		Env:   []string{},
+		// Without this, Go's runtime keeps a file of the host's cgroup open.
+		Env:   []string{"GODEBUG=containermaxprocs=0"},
 		Files: files,
 		Sys: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
@@ -220,10 +226,17 @@ func (c *child) wait(ctx context.Context, signals <-chan os.Signal, grace time.D
 }
 
 // pass hands a signal on, but for those that the terminal itself has sent to
-// the command.
+// the command. Where a shell's fg has given the terminal to this process, it
+// is given to the command first, and what came from the keyboard is for all
+// of the command's processes.
 func (c *child) pass(sig os.Signal) {
-	if n, ok := sig.(syscall.Signal); ok && c.terminal.mode.passes(n) {
-		c.order(order{Signal: int(n)})
+	keyboard := c.terminal.isOurs()
+	if keyboard || sig == unix.SIGCONT {
+		c.order(order{Continue: true, Foreground: keyboard})
+	}
+	n, ok := sig.(syscall.Signal)
+	if ok && n != unix.SIGCONT && c.terminal.mode.passes(n) {
+		c.order(order{Signal: int(n), Group: keyboard})
 	}
 }
 
@@ -231,15 +244,17 @@ func (c *child) pass(sig os.Signal) {
 func (c *child) order(o order) { _ = c.orders.Encode(o) }
 
 // suspend stops this process along with the command, as the shell that waits
-// for it expects, and lets the command go on when this one does.
+// for it expects. The command goes on where this process is the session's
+// leader, so that there is no such shell, and where it was stopped only for
+// want of the terminal, which this process has been given meanwhile.
 func (c *child) suspend(r report) {
-	foreground := r.Foreground
-	if sid, err := unix.Getsid(0); err == nil && sid != os.Getpid() {
-		c.terminal.take(r.Foreground)
-		_ = unix.Kill(os.Getpid(), unix.SIGSTOP) // cannot fail
-		foreground = c.terminal.isOurs()
+	ours := c.terminal.isOurs()
+	if sid, err := unix.Getsid(0); ours || err != nil || sid == os.Getpid() {
+		c.order(order{Continue: true, Foreground: ours || r.Foreground})
+		return
 	}
-	c.order(order{Continue: true, Foreground: foreground})
+	c.terminal.take(r.Foreground)
+	_ = unix.Kill(os.Getpid(), unix.SIGSTOP) // cannot fail
 }
 
 func (c *child) close() {

@@ -1,0 +1,199 @@
+//go:build linux
+
+package mount
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// keyboard is the other side of a terminal on which a shell runs.
+type keyboard struct {
+	t    *testing.T
+	ptmx *os.File
+	mu   sync.Mutex
+	seen bytes.Buffer
+	done int
+}
+
+// shell starts an interactive shell on a new terminal. $EXEC runs the test
+// program as snapbe exec.
+func shell(t *testing.T, tree Tree) *keyboard {
+	t.Helper()
+	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	n, err := unix.IoctlGetInt(int(ptmx.Fd()), unix.TIOCGPTN)
+	require.NoError(t, err)
+	require.NoError(t, unix.IoctlSetPointerInt(int(ptmx.Fd()), unix.TIOCSPTLCK, 0))
+	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	self := role(t, "exec", tree)
+	cmd := exec.Command("bash", "--norc", "--noprofile", "-i")
+	cmd.Env = append(self.Env, "EXEC="+self.Path, "PS1=host> ", "TERM=dumb", "MOUNT_TEST_ROLE=exec")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, cmd.Start())
+	require.NoError(t, tty.Close())
+	k := &keyboard{t: t, ptmx: ptmx}
+	go k.listen()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		ptmx.Close()
+	})
+	k.expect("host> ")
+	return k
+}
+
+func (k *keyboard) listen() {
+	buf := make([]byte, 4096)
+	for {
+		n, err := k.ptmx.Read(buf)
+		if err != nil {
+			return
+		}
+		k.mu.Lock()
+		k.seen.Write(buf[:n])
+		k.mu.Unlock()
+	}
+}
+
+// expect waits for a text after the one that was met last.
+func (k *keyboard) expect(text string) {
+	k.t.Helper()
+	for range 500 {
+		k.mu.Lock()
+		rest := k.seen.String()[k.done:]
+		i := strings.Index(rest, text)
+		if i >= 0 {
+			k.done += i + len(text)
+		}
+		k.mu.Unlock()
+		if i >= 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	k.t.Fatalf("no %q in:\n%s", text, k.seen.String())
+}
+
+func (k *keyboard) press(keys string) {
+	k.t.Helper()
+	_, err := k.ptmx.WriteString(keys)
+	require.NoError(k.t, err)
+}
+
+const (
+	ctrlC = "\x03"
+	ctrlZ = "\x1a"
+)
+
+func TestTerminalStopAndInterrupt(t *testing.T) {
+	needRoot(t)
+	k := shell(t, system(t))
+	k.press("CMD='echo run''ning; sleep 1000' $EXEC\n")
+	k.expect("running")
+	k.press(ctrlZ)
+	k.expect("Stopped")
+	k.expect("host> ")
+	k.press("fg\n")
+	k.expect("EXEC")
+	time.Sleep(100 * time.Millisecond)
+	k.press(ctrlZ)
+	k.expect("Stopped")
+	k.expect("host> ")
+	k.press("bg; sleep 0.3; jobs\n")
+	k.expect("Running")
+	k.press("fg\n") // without SIGCONT, since the job runs
+	k.expect("EXEC")
+	time.Sleep(100 * time.Millisecond)
+	k.press(ctrlZ)
+	k.expect("Stopped")
+	k.press("bg\n")
+	k.expect("&")
+	k.press("fg\n")
+	k.expect("EXEC")
+	time.Sleep(100 * time.Millisecond)
+	k.press(ctrlC)
+	k.expect("host> ")
+	k.press("echo code=$?\n")
+	k.expect("code=130")
+}
+
+// Job control works in a shell inside, and the terminal comes back.
+func TestTerminalShellInside(t *testing.T) {
+	needRoot(t)
+	k := shell(t, system(t))
+	k.press("CMD='PS1=inside: exec bash --norc --noprofile -i' $EXEC\n")
+	k.expect("inside:")
+	k.press("echo one; sleep 1000\n")
+	k.expect("one\r\n")
+	time.Sleep(200 * time.Millisecond)
+	k.press(ctrlZ)
+	k.expect("Stopped")
+	k.press("kill %1; wait %1; echo wait=$?\n")
+	k.expect("wait=")
+	k.press("sleep 1000\n")
+	time.Sleep(200 * time.Millisecond)
+	k.press(ctrlC)
+	k.expect("inside:")
+	k.press("echo int=$?; tty\n")
+	k.expect("int=130")
+	k.expect("/dev/pts/")
+	k.press("exit 5\n")
+	k.expect("host> ")
+	k.press("echo code=$?; cat\n")
+	k.expect("code=5")
+	k.press("the host reads again\n")
+	k.expect("the host reads again\r\nthe host reads again")
+	k.press(ctrlC)
+	k.expect("host> ")
+}
+
+// In a pipeline the command stays in the caller's process group, or it would
+// take the terminal from the others.
+func TestTerminalPipeline(t *testing.T) {
+	needRoot(t)
+	k := shell(t, system(t))
+	k.press("CMD='read a; echo got-$a; sleep 1000' $EXEC | cat\n")
+	time.Sleep(300 * time.Millisecond)
+	k.press("line\n")
+	k.expect("got-line")
+	k.press(ctrlZ)
+	k.expect("Stopped")
+	k.expect("host> ")
+	k.press("fg\n")
+	k.expect("cat")
+	time.Sleep(100 * time.Millisecond)
+	k.press(ctrlC)
+	k.expect("host> ")
+	k.press("echo code=${PIPESTATUS[0]}\n")
+	k.expect("code=130")
+}
+
+// A program that handles the keyboard's interrupt itself is not ended by it.
+func TestTerminalInterruptHandled(t *testing.T) {
+	needRoot(t)
+	k := shell(t, system(t))
+	k.press("CMD='trap \"echo caught\" INT; echo run''ning; while :; do sleep 0.1; done' $EXEC\n")
+	k.expect("running")
+	for range 3 {
+		k.press(ctrlC)
+		k.expect("caught")
+	}
+	k.press(ctrlZ)
+	k.expect("Stopped")
+	k.press("kill -9 %1; fg\n")
+	k.expect("Killed")
+	k.expect("host> ")
+}
