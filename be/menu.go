@@ -23,8 +23,20 @@ func (m *Manager) updateMenu(ctx context.Context, fresh boots, all bool) (notes 
 	if err != nil {
 		return nil, err
 	}
-	_, err = m.sys.Boot.Write(menu)
-	return notes, err
+	if _, err := m.sys.Boot.Write(menu); err != nil {
+		return notes, err
+	}
+	return notes, m.syncBoot(ctx)
+}
+
+// syncBoot makes kernels and menu readable for GRUB, which knows nothing of
+// the intent log.
+func (m *Manager) syncBoot(ctx context.Context) error {
+	st, err := m.read(ctx)
+	if err != nil {
+		return err
+	}
+	return m.sys.ZFS.Sync(ctx, st.pool())
 }
 
 func (m *Manager) menu(ctx context.Context, fresh boots, all bool) (bootloader.Menu, []string, error) {
