@@ -83,7 +83,10 @@ func fishFlag(at string, f flagInfo) string {
 		line += " -s " + f.short
 	}
 	if f.value {
-		line += " -r"
+		line += " -x"
+		if f.kind == "file" {
+			line = strings.TrimSuffix(line, "x") + "r"
+		}
 		if action := fishAction(f.kind); action != "" {
 			line += " " + action
 		}
