@@ -2,6 +2,7 @@ package bootloader
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,13 +21,15 @@ type GRUB struct {
 	// Etc is the host's /etc.
 	Etc string
 	// Sys is the host's /sys.
-	Sys    string
+	Sys string
+	// Lib holds GRUB's own modules and tools, as the package put them there.
+	Lib    string
 	Runner command.Runner
 }
 
 // Host is the GRUB set-up of the running host.
 func Host(run command.Runner) *GRUB {
-	return &GRUB{Dir: "/boot/grub", Etc: "/etc", Sys: "/sys", Runner: run}
+	return &GRUB{Dir: "/boot/grub", Etc: "/etc", Sys: "/sys", Lib: "/usr/lib/grub/i386-pc", Runner: run}
 }
 
 // Directory is GRUB's directory on the host.
@@ -53,13 +56,26 @@ func (g *GRUB) Read() (Menu, error) {
 }
 
 // Write makes the fragment on disk show m, and tells whether it was another
-// before. After a power cut the fragment is the old or the new one, whole;
-// when Write returns it is the new one.
+// before. After a power cut the fragment is the old or the new one, whole, for
+// the host and for GRUB; when Write returns it is the new one.
 func (g *GRUB) Write(m Menu) (changed bool, err error) {
 	if err := m.Validate(); err != nil {
 		return false, err
 	}
-	return replaceFile(g.fragmentPath(), Encode(m), 0o644)
+	changed, err = replaceFile(g.fragmentPath(), Encode(m), 0o644)
+	if err != nil {
+		return changed, err
+	}
+	// Unchanged or not: a run that was killed may have left it unsettled.
+	return changed, g.settle(context.Background())
+}
+
+// settle brings what was written to where GRUB sees it. GRUB reads the pool as
+// of the last transaction group; fsync(2) goes to the intent log, which only
+// the kernel replays.
+func (g *GRUB) settle(ctx context.Context) error {
+	_, err := g.Runner.Run(ctx, command.Cmd{Argv: []string{"zpool", "sync"}})
+	return err
 }
 
 // replaceFile makes path hold text, whole or not at all, and durably so.

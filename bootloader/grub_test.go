@@ -10,7 +10,8 @@ import (
 )
 
 func TestWriteAndRead(t *testing.T) {
-	g := &GRUB{Dir: t.TempDir()}
+	g, run := testHost(t)
+	g.Dir = t.TempDir()
 	_, err := g.Read()
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
@@ -18,6 +19,7 @@ func TestWriteAndRead(t *testing.T) {
 	changed, err := g.Write(m)
 	require.NoError(t, err)
 	require.True(t, changed)
+	require.Equal(t, []string{"zpool sync"}, run.ran, "GRUB reads no intent log")
 	back, err := g.Read()
 	require.NoError(t, err)
 	require.Equal(t, m.Canonical(), back)

@@ -48,7 +48,7 @@ func TestGuest(t *testing.T) {
 	}
 	for _, d := range devices {
 		if job.Install {
-			require.NoError(t, g.Install(ctx, d))
+			require.NoError(t, g.Install(ctx, d, m.PoolGUID, m.GrubPath))
 		}
 		require.NoError(t, g.Installed(d, m.PoolGUID, m.GrubPath), d.Path)
 		if job.Menu.Disks == nil {

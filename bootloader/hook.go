@@ -60,7 +60,7 @@ func (g *GRUB) Hook(ctx context.Context) (changed bool, err error) {
 	if err == nil && !sourced {
 		err = fmt.Errorf("%s %w, though %s is there", g.configPath(), ErrNotSourced, script)
 	}
-	return true, err
+	return true, errors.Join(err, g.settle(ctx))
 }
 
 // sourced tells whether grub.cfg reads the fragment; a missing one does not.

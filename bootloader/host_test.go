@@ -39,15 +39,16 @@ func says(out string) func([]string) ([]byte, error) {
 func testHost(t *testing.T) (*GRUB, *fakeRunner) {
 	t.Helper()
 	dir := t.TempDir()
-	g := &GRUB{Dir: filepath.Join(dir, "boot/grub"), Etc: filepath.Join(dir, "etc"), Sys: filepath.Join(dir, "sys")}
-	for _, sub := range []string{"boot/grub/i386-pc", "etc/grub.d", "sys/class/block"} {
+	g := &GRUB{Dir: filepath.Join(dir, "boot/grub"), Etc: filepath.Join(dir, "etc"), Sys: filepath.Join(dir, "sys"), Lib: filepath.Join(dir, "lib")}
+	for _, sub := range []string{"boot/grub/i386-pc", "etc/grub.d", "sys/class/block", "lib"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, sub), 0o755))
 	}
 	lsblk, err := os.ReadFile("testdata/lsblk.json")
 	require.NoError(t, err)
 	run := &fakeRunner{answers: map[string]func([]string) ([]byte, error){
-		"lsblk":        says(string(lsblk)),
-		"grub-install": says(""),
+		"lsblk":           says(string(lsblk)),
+		"zpool":           says(""),
+		"grub-bios-setup": says(""),
 		"grub-mkconfig": func(argv []string) ([]byte, error) {
 			text := "### BEGIN /etc/grub.d/00_header ###\nset default=\"0\"\n"
 			if info, err := os.Stat(g.hookPath()); err == nil && info.Mode()&0o111 != 0 {
@@ -70,7 +71,7 @@ func TestHook(t *testing.T) {
 	changed, err := g.Hook(t.Context())
 	require.NoError(t, err)
 	require.True(t, changed)
-	require.Equal(t, []string{"grub-mkconfig -o " + g.configPath()}, run.ran)
+	require.Equal(t, []string{"grub-mkconfig -o " + g.configPath(), "zpool sync"}, run.ran)
 	info, err := os.Stat(g.hookPath())
 	require.NoError(t, err)
 	require.EqualValues(t, 0o755, info.Mode().Perm())
@@ -81,7 +82,7 @@ func TestHook(t *testing.T) {
 	changed, err = g.Hook(t.Context())
 	require.NoError(t, err)
 	require.False(t, changed)
-	require.Len(t, run.ran, 1, "a grub.cfg that has the line is left alone")
+	require.Len(t, run.ran, 2, "a grub.cfg that has the line is left alone")
 }
 
 func TestHookLeavesTheAdministratorsScript(t *testing.T) {
@@ -189,19 +190,50 @@ func TestDisksRefuses(t *testing.T) {
 
 func TestInstall(t *testing.T) {
 	g, run := testHost(t)
-	d := Device{Path: "/dev/vdb", BIOSBoot: 2048}
-	require.NoError(t, g.Install(t.Context(), d))
-	require.Equal(t, []string{"grub-install --target=i386-pc --boot-directory=" + filepath.Dir(g.Dir) + " /dev/vdb"}, run.ran)
+	for _, name := range []string{"boot.img", "zfs.mod", "normal.mod"} {
+		require.NoError(t, os.WriteFile(filepath.Join(g.Lib, name), []byte(name+" 2"), 0o644))
+	}
+	run.answers["grub-install"] = func([]string) ([]byte, error) {
+		for _, name := range []string{"boot.img", "zfs.mod", "normal.mod"} {
+			require.NoError(t, os.WriteFile(filepath.Join(g.Dir, "i386-pc", name), []byte(name+" 2"), 0o644))
+		}
+		return nil, os.WriteFile(filepath.Join(g.Dir, "i386-pc/load.cfg"), []byte(loadConfig), 0o644)
+	}
+	install := "grub-install --target=i386-pc --no-bootsector --boot-directory=" + filepath.Dir(g.Dir) + " "
+	setup := "grub-bios-setup --directory=" + filepath.Join(g.Dir, "i386-pc") + " "
 
-	require.ErrorIs(t, g.Install(t.Context(), Device{Path: "/dev/vdb"}), ErrNoBIOSBoot)
+	// The modules are on the pool before the first disk needs them, and are
+	// not touched for the second.
+	d := Device{Path: "/dev/vda", BIOSBoot: 2048}
+	require.NoError(t, g.Install(t.Context(), d, testPool, "/GRUB@"))
+	d.Path = "/dev/vdb"
+	require.NoError(t, g.Install(t.Context(), d, testPool, "/GRUB@"))
+	require.Equal(t, []string{install + "/dev/vda", "zpool sync", setup + "/dev/vda", setup + "/dev/vdb"}, run.ran)
+
+	// A new version of the package has new modules.
+	require.NoError(t, os.WriteFile(filepath.Join(g.Dir, "i386-pc/zfs.mod"), []byte("1"), 0o644))
+	run.ran = nil
+	require.NoError(t, g.Install(t.Context(), d, testPool, "/GRUB@"))
+	require.Equal(t, []string{install + "/dev/vdb", "zpool sync", setup + "/dev/vdb"}, run.ran)
+
+	// No disk is written to where grub-install made something else.
+	run.ran = nil
+	require.ErrorIs(t, g.Install(t.Context(), d, testPool, "/OTHER@"), ErrNotInstalled)
+	require.Equal(t, []string{install + "/dev/vdb", "zpool sync"}, run.ran)
+}
+
+func TestInstallRefuses(t *testing.T) {
+	g, run := testHost(t)
+	require.ErrorIs(t, g.Install(t.Context(), Device{Path: "/dev/vdb"}, testPool, "/GRUB@"), ErrNoBIOSBoot)
 	require.NoError(t, os.MkdirAll(filepath.Join(g.Sys, "firmware/efi"), 0o755))
-	require.ErrorIs(t, g.Install(t.Context(), d), ErrUEFI)
-	require.Len(t, run.ran, 1)
+	require.ErrorIs(t, g.Install(t.Context(), Device{Path: "/dev/vdb", BIOSBoot: 2048}, testPool, "/GRUB@"), ErrUEFI)
+	require.Empty(t, run.ran)
 }
 
 const (
-	testPool  = 0xabcdef0123456789
-	testStart = 4 // sectors
+	testPool   = 0xabcdef0123456789
+	testStart  = 4 // sectors
+	loadConfig = "search.fs_uuid abcdef0123456789 root hd0,gpt3 hd1,gpt3 \nset prefix=($root)'/GRUB@'\n"
 )
 
 // installedDisk makes a disk image as grub-install leaves it, and what that
@@ -220,7 +252,7 @@ func installedDisk(t *testing.T, g *GRUB) (Device, []byte) {
 	images := filepath.Join(g.Dir, "i386-pc")
 	require.NoError(t, os.WriteFile(filepath.Join(images, "core.img"), core, 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(images, "load.cfg"),
-		[]byte("search.fs_uuid abcdef0123456789 root hd0,gpt3\nset prefix=($root)'/GRUB@'\n"), 0o644))
+		[]byte(loadConfig), 0o644))
 	path := filepath.Join(t.TempDir(), "disk")
 	require.NoError(t, os.WriteFile(path, disk, 0o644))
 	return Device{Path: path, BIOSBoot: testStart}, disk

@@ -24,19 +24,79 @@ var (
 	ErrNotInstalled = errors.New("GRUB is not installed")
 )
 
-// Install puts GRUB on the disk, so that it boots by itself.
-func (g *GRUB) Install(ctx context.Context, d Device) error {
+// Install puts GRUB on the disk, so that it boots by itself with the files at
+// path in the pool.
+//
+// grub-install deletes and writes the modules that all disks share. It is run
+// only where they are not yet what they should be, and without touching a
+// disk: until the pool has the modules, each disk boots as it did before.
+// Where they are in place, nothing but this disk is written to.
+func (g *GRUB) Install(ctx context.Context, d Device, pool uint64, path string) error {
 	if err := g.installable(d); err != nil {
 		return err
 	}
-	_, err := g.Runner.Run(ctx, command.Cmd{Argv: []string{"grub-install", "--target=i386-pc",
-		"--boot-directory=" + filepath.Dir(g.Dir), d.Path}})
+	if g.checkImages(pool, path) != nil {
+		if _, err := g.Runner.Run(ctx, command.Cmd{Argv: []string{"grub-install", "--target=i386-pc",
+			"--no-bootsector", "--boot-directory=" + filepath.Dir(g.Dir), d.Path}}); err != nil {
+			return err
+		}
+		if err := g.settle(ctx); err != nil {
+			return err
+		}
+		if err := g.checkImages(pool, path); err != nil {
+			return err
+		}
+	}
+	_, err := g.Runner.Run(ctx, command.Cmd{Argv: []string{g.setupTool(),
+		"--directory=" + g.imageDir(), d.Path}})
 	return err
+}
+
+// setupTool is what grub-install runs last. Debian keeps it beside the modules.
+func (g *GRUB) setupTool() string {
+	const name = "grub-bios-setup"
+	if path := filepath.Join(g.Lib, name); exists(path) {
+		return path
+	}
+	return name
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func (g *GRUB) imageDir() string { return filepath.Join(g.Dir, "i386-pc") }
+
+// checkImages tells why the images and modules in GRUB's directory are not
+// those that the installed package would make for path in the pool, or nil.
+func (g *GRUB) checkImages(pool uint64, path string) error {
+	if err := g.checkTarget(pool, path); err != nil {
+		return err
+	}
+	names, err := filepath.Glob(filepath.Join(g.Lib, "*.mod"))
+	if err != nil {
+		return err
+	}
+	for _, name := range append(names, filepath.Join(g.Lib, "boot.img")) {
+		want, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		got, err := g.readImage(filepath.Base(name))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got, want) {
+			return fmt.Errorf("%w in its present version: %s differs", ErrNotInstalled, filepath.Base(name))
+		}
+	}
+	return nil
 }
 
 // installable tells why GRUB cannot be put on the disk, or nil.
 func (g *GRUB) installable(d Device) error {
-	if _, err := os.Stat(filepath.Join(g.Sys, "firmware/efi")); err == nil {
+	if exists(filepath.Join(g.Sys, "firmware/efi")) {
 		return ErrUEFI
 	}
 	if d.BIOSBoot == 0 {
@@ -118,7 +178,7 @@ func (g *GRUB) checkTarget(pool uint64, path string) error {
 
 // readImage reads a file that grub-install left in GRUB's directory.
 func (g *GRUB) readImage(name string) ([]byte, error) {
-	text, err := os.ReadFile(filepath.Join(g.Dir, "i386-pc", name))
+	text, err := os.ReadFile(filepath.Join(g.imageDir(), name))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("%w: there is no i386-pc/%s in %s", ErrNotInstalled, name, g.Dir)
