@@ -47,7 +47,8 @@ type block struct {
 }
 
 // Disks are the boot disks that the pool's leaves lie on, in the leaves'
-// order. A leaf is a device path such as /dev/vda3, or a link to it.
+// order. A leaf is a device path such as /dev/vda3, or a link to it. Of two
+// leaves on one disk the first counts: GRUB needs one to read the pool.
 func (g *GRUB) Disks(ctx context.Context, leaves []string) ([]Disk, error) {
 	devices, err := g.Devices(ctx, leaves)
 	if err != nil {
@@ -68,12 +69,16 @@ func (g *GRUB) Devices(ctx context.Context, leaves []string) ([]Device, error) {
 		return nil, err
 	}
 	var devices []Device
+	seen := map[string]bool{}
 	for _, leaf := range leaves {
 		d, err := g.device(blocks, leaf)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", leaf, err)
 		}
-		devices = append(devices, d)
+		if !seen[d.Path] {
+			devices = append(devices, d)
+		}
+		seen[d.Path] = true
 	}
 	return devices, nil
 }

@@ -140,11 +140,11 @@ func sysfs(t *testing.T, g *GRUB, files map[string]string) {
 func TestDisks(t *testing.T) {
 	g, run := testHost(t)
 	sysfs(t, g, map[string]string{
-		"vda3/partition": "3", "vda1/start": "2048",
+		"vda3/partition": "3", "vda1/start": "2048", "vda2/partition": "2",
 		"vdb3/partition": "3", "vdb1/start": "2048",
 		"nvme0n1p2/partition": "2", "sdc2/partition": "2",
 	})
-	got, err := g.Devices(t.Context(), []string{leafOf(t, "vdb3"), leafOf(t, "vda3"), leafOf(t, "nvme0n1p2"), leafOf(t, "sdc2")})
+	got, err := g.Devices(t.Context(), []string{leafOf(t, "vdb3"), leafOf(t, "vda3"), leafOf(t, "nvme0n1p2"), leafOf(t, "sdc2"), leafOf(t, "vda2")})
 	require.NoError(t, err)
 	require.Equal(t, []Device{
 		{Disk{"vdb", "7d1f2a3c-0002-4cc5-8f4e-9a3e5f0d1b22", 3, "5BE0-0002"}, "/dev/vdb", 2048},

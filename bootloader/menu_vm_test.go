@@ -106,11 +106,13 @@ func (h *vmHost) update(t *testing.T, install bool) {
 // pick waits for GRUB's menu, goes down to an entry and holds it there.
 func (h *vmHost) pick(down int, selected string) {
 	h.Expect(`GNU GRUB`, time.Minute)
-	h.Expect(`\*`, 10*time.Second)
+	if down > 0 {
+		h.Expect(`\*`, 20*time.Second)
+	}
 	for range down {
 		h.Send(lab.KeyDown)
 	}
-	h.Expect(`\*`+selected, 10*time.Second)
+	h.Expect(`\*`+selected, 20*time.Second)
 }
 
 // runs holds that the BE came up.
@@ -190,6 +192,24 @@ func TestMenuBoots(t *testing.T) {
 		h.runs(t, "be-3")
 		h.MustRun("zpool wait -t resilver rpool")
 		require.Equal(t, "all pools are healthy\n", h.MustRun("zpool status -x"))
+	})
+	step("a hundred BEs", func(t *testing.T) {
+		small := h.MustRun("cat /boot/grub/snapbe.cfg")
+		m := h.menu
+		for i := range 100 {
+			e := h.menu.Entries[0]
+			e.UUID, e.Name = fmt.Sprintf("%08d", i), fmt.Sprintf("hundred-%d", i)
+			m.Entries = append(m.Entries, e)
+		}
+		h.Write("/boot/grub/snapbe.cfg", Encode(m), 0o644)
+		h.MustRun("zpool sync")
+		h.PowerOff()
+		start := time.Now()
+		h.PowerOn()
+		h.pick(0, "Debian .*BE be-3")
+		t.Logf("GRUB's menu with 103 BEs: %v", time.Since(start))
+		h.runs(t, "be-3")
+		h.Write("/boot/grub/snapbe.cfg", []byte(small), 0o644)
 	})
 	step("fallback", func(t *testing.T) {
 		h.MustRun("rm /boot/vmlinuz-*; sync; zpool sync")
