@@ -18,6 +18,9 @@
 //	m.PowerOn(2)       // disk 2 alone
 //	m.PowerOn(2, 1)    // both, disk 2 first in the BIOS' order
 //
+// [DeriveRunning] keeps a machine with its memory, and [Resume] goes on from
+// there in seconds, without a boot.
+//
 // A machine that resets itself (reboot, panic=5, triple fault) comes up again
 // by itself as hardware would, in a new QEMU: a warm reset inside the same one
 // takes twice as long. One that powers itself off stays off.

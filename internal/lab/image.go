@@ -55,6 +55,15 @@ func Base(t testing.TB, release, layout string) Image {
 // two processes ask at once, one of them works and the other waits.
 func Derive(t testing.TB, from Image, dir string, prepare func(*Machine)) Image {
 	t.Helper()
+	return derive(t, from, dir, prepare, func(m *Machine) error {
+		m.PowerOff()
+		return nil
+	})
+}
+
+// derive does what Derive promises; end leaves the machine's disks to be kept.
+func derive(t testing.TB, from Image, dir string, prepare func(*Machine), end func(*Machine) error) Image {
+	t.Helper()
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		t.Fatalf("cannot derive an image: %v", err)
@@ -77,8 +86,11 @@ func Derive(t testing.TB, from Image, dir string, prepare func(*Machine)) Image 
 	m := Start(t, Config{Image: from, Dir: part})
 	m.WaitSSH(4 * time.Minute)
 	prepare(m)
-	m.PowerOff()
-	key, err := os.ReadFile(filepath.Join(string(from), keyFile))
+	err = end(m)
+	var key []byte
+	if err == nil {
+		key, err = os.ReadFile(filepath.Join(string(from), keyFile))
+	}
 	if err == nil {
 		err = os.WriteFile(filepath.Join(part, keyFile), key, 0o600)
 	}

@@ -1,0 +1,113 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// stateFile and shapeFile are what an image of a running machine holds more
+// than one of a machine that is powered off: its memory and devices' state, and
+// the Config that QEMU must be started with to take it.
+const (
+	stateFile = "state"
+	shapeFile = "shape.json"
+)
+
+// DeriveRunning is [Derive] for a machine that is kept as it stands, running,
+// for [Resume].
+func DeriveRunning(t testing.TB, from Image, dir string, prepare func(*Machine)) Image {
+	t.Helper()
+	return derive(t, from, dir, prepare, (*Machine).suspend)
+}
+
+// Resume starts a machine from an image that DeriveRunning made, and returns
+// when it answers by ssh: it goes on from where it stood, without a boot, with
+// its clock set. Of cfg, only Image and Dir count. A machine can be resumed
+// any number of times, also side by side.
+func Resume(t testing.TB, cfg Config) *Machine {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(string(cfg.Image), shapeFile))
+	shape := cfg
+	if err == nil {
+		err = json.Unmarshal(data, &shape)
+	}
+	if err != nil {
+		t.Fatalf("cannot resume a machine: %v", err)
+	}
+	shape.Image, shape.Dir = cfg.Image, cfg.Dir
+	m := newMachine(t, shape)
+	m.resume, err = filepath.Abs(filepath.Join(string(cfg.Image), stateFile))
+	if err != nil {
+		t.Fatalf("cannot resume a machine: %v", err)
+	}
+	m.PowerOn()
+	m.WaitSSH(time.Minute)
+	m.MustRun(fmt.Sprintf("date -s @%d", time.Now().Unix()))
+	return m
+}
+
+// suspend stops the machine where it stands and saves that beside its disks.
+func (m *Machine) suspend() error {
+	shape, err := json.Marshal(m.cfg)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(m.dir, shapeFile), shape, 0o644); err != nil {
+		return err
+	}
+	p := m.take()
+	if p == nil {
+		return fmt.Errorf("the machine is powered off")
+	}
+	// It is nobody's any more, so it must not outlive this function.
+	defer p.kill()
+	if _, err := p.qmp.command("stop", nil); err != nil {
+		return err
+	}
+	if err := p.qmp.save(filepath.Join(m.dir, stateFile)); err != nil {
+		return err
+	}
+	_, err = p.qmp.command("quit", nil)
+	if err == nil {
+		<-p.done
+	}
+	return err
+}
+
+// save writes the memory and the devices' state of a stopped guest to a file.
+func (q *qmp) save(path string) error {
+	limits := map[string]any{"max-bandwidth": int64(16) << 30}
+	if _, err := q.command("migrate-set-parameters", limits); err != nil {
+		return err
+	}
+	uri := map[string]any{"uri": "exec:cat >'" + path + "'"}
+	if _, err := q.command("migrate", uri); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(scaled(2 * time.Minute))
+	for time.Now().Before(deadline) {
+		answer, err := q.command("query-migrate", nil)
+		if err != nil {
+			return err
+		}
+		var info struct {
+			Status string `json:"status"`
+			Desc   string `json:"error-desc"`
+		}
+		if err := json.Unmarshal(answer, &info); err != nil {
+			return err
+		}
+		switch info.Status {
+		case "completed":
+			return nil
+		case "failed", "cancelled":
+			return fmt.Errorf("save the machine's state: %s %s", info.Status, info.Desc)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("save the machine's state: no end after %v", scaled(2*time.Minute))
+}
