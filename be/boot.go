@@ -96,7 +96,7 @@ func (m *Manager) Check(ctx context.Context) ([]Problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, notes, err := m.menu(ctx, nil, true)
+	want, notes, err := m.menu(ctx, st, nil, true)
 	if err != nil {
 		return nil, err
 	}

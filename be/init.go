@@ -223,7 +223,7 @@ func (a *survey) menuDiffers(ctx context.Context) (bool, error) {
 	if !a.st.adopted() || a.args.Move {
 		return true, nil
 	}
-	want, _, err := a.m.menu(ctx, nil, true)
+	want, _, err := a.m.menu(ctx, a.st, nil, true)
 	if err != nil {
 		return false, err
 	}

@@ -19,31 +19,20 @@ type boots map[string]bootloader.Boot
 // all is set: then every BE is looked into, and the disks are too. The notes
 // tell of BEs that are left out.
 func (m *Manager) updateMenu(ctx context.Context, fresh boots, all bool) (notes []string, err error) {
-	menu, notes, err := m.menu(ctx, fresh, all)
+	st, err := m.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := m.sys.Boot.Write(menu); err != nil {
-		return notes, err
+	menu, notes, err := m.menu(ctx, st, fresh, all)
+	if err != nil {
+		return nil, err
 	}
-	return notes, m.syncBoot(ctx)
+	_, err = m.sys.Boot.Write(menu)
+	return notes, err
 }
 
-// syncBoot makes kernels and menu readable for GRUB, which knows nothing of
-// the intent log.
-func (m *Manager) syncBoot(ctx context.Context) error {
-	st, err := m.read(ctx)
-	if err != nil {
-		return err
-	}
-	return m.sys.ZFS.Sync(ctx, st.pool())
-}
-
-func (m *Manager) menu(ctx context.Context, fresh boots, all bool) (bootloader.Menu, []string, error) {
-	st, err := m.read(ctx)
-	if err != nil {
-		return bootloader.Menu{}, nil, err
-	}
+// menu is the menu that follows from the state.
+func (m *Manager) menu(ctx context.Context, st *state, fresh boots, all bool) (bootloader.Menu, []string, error) {
 	old, err := m.sys.Boot.Read()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		all = true // it is derived: what cannot be read is written anew

@@ -74,7 +74,7 @@ func (m *Manager) snapshotOperation(id string, args snapshotArgs, ds []zfs.Datas
 			},
 		})
 	}
-	op.add(journal.Step{Name: "keep the snapshots", Do: func(ctx context.Context) error { return m.unmark(ctx, args, id) }})
+	op.add(journal.Step{Name: "keep the snapshots", Final: true, Do: func(ctx context.Context) error { return m.unmark(ctx, args, id) }})
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		marked, all, err := m.marked(ctx, args, id)
 		// A snapshot that has lost its mark tells that all were made.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"snapbe/bootloader"
+	"snapbe/internal/command"
 )
 
 // bootState is what lasts of a Boot in a saved world.
@@ -42,8 +43,13 @@ func (b *Boot) grub() (*bootloader.GRUB, error) {
 	if on == "" {
 		return nil, errNoGRUB
 	}
-	return &bootloader.GRUB{Dir: filepath.Join(b.w.ZFS.Dir(on), below)}, nil
+	return &bootloader.GRUB{Dir: filepath.Join(b.w.ZFS.Dir(on), below), Runner: nothing{}}, nil
 }
+
+// nothing runs no program: what is written here is on disk at once.
+type nothing struct{}
+
+func (nothing) Run(context.Context, command.Cmd) ([]byte, error) { return nil, nil }
 
 // Directory is be.Bootloader's.
 func (b *Boot) Directory() string { return "/boot/grub" }

@@ -167,6 +167,17 @@ func Load(dir string) (*World, error) {
 	return link(dir, f, k), nil
 }
 
+// LoadCopy reads a world that was saved in dir from a copy of it.
+func LoadCopy(dir, to string) (*World, error) {
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		return nil, err
+	}
+	return Load(to)
+}
+
+// Directory is where the world's files are.
+func (w *World) Directory() string { return w.dir }
+
 // install lays the host out.
 func (w *World) install(l Layout) {
 	w.create("rpool/ROOT", zfs.Props{"canmount": "off", "mountpoint": "none"})

@@ -172,10 +172,6 @@ type ZFS interface {
 	PoolGet(ctx context.Context, pool string, props []string) (map[string]Property, error)
 	// PoolSet sets a pool property such as bootfs; "" clears it.
 	PoolSet(ctx context.Context, pool, prop, value string) error
-	// Sync writes everything that was changed so far to the pool's disks in
-	// a transaction group. fsync(2) only writes the intent log, which GRUB
-	// does not replay: what GRUB is to read must be synced.
-	Sync(ctx context.Context, pool string) error
 	// Leaves lists the devices of a pool.
 	Leaves(ctx context.Context, pool string) ([]Leaf, error)
 }

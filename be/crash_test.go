@@ -1,0 +1,223 @@
+package be_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"snapbe/be"
+	"snapbe/be/betest"
+)
+
+// crashCase is an operation, and what is there before it.
+type crashCase struct {
+	name    string
+	arrange func(t *testing.T, w *betest.World)
+	request be.Request
+}
+
+// crashCases are every operation that is journaled.
+var crashCases = []crashCase{
+	{"create", nil, be.Create{Name: "new", Description: "x"}},
+	{"create from snapshot", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "debian@mine"})
+	}, be.Create{Name: "new", From: "debian@mine"}},
+	{"create beside a snapshot of the user's", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "debian@mine"})
+	}, be.Create{Name: "new"}},
+	{"snapshot", nil, be.Create{Name: "debian@mine"}},
+	{"activate", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+	}, be.Activate{Name: "be-2"}},
+	{"failback", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Activate{Name: "be-2"})
+		require.NoError(t, w.Reboot())
+	}, be.Failback{}},
+	{"rename", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+	}, be.Rename{From: "be-2", To: "new"}},
+	{"destroy", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Create{Name: "be-2@mine"})
+	}, be.Destroy{Name: "be-2", Snapshots: true}},
+	{"destroy an origin", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Activate{Name: "be-2"})
+		require.NoError(t, w.Reboot())
+	}, be.Destroy{Name: "debian"}},
+	{"destroy a snapshot", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "debian@mine"})
+	}, be.Destroy{Name: "debian@mine"}},
+	{"rollback", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Create{Name: "be-2@mine"})
+		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+		do(t, w, be.Create{Name: "be-2@newer"})
+	}, be.Rollback{Name: "be-2@mine", Newer: true}},
+	{"init", nil, be.Init{}},
+}
+
+// prepare makes the case's world once; each run begins with a copy of it.
+func (c crashCase) prepare(t *testing.T, l betest.Layout) func() *betest.World {
+	dir := t.TempDir()
+	l.Plain = c.name == "init"
+	w := betest.New(dir, l)
+	if c.arrange != nil {
+		c.arrange(t, w)
+	}
+	w.Reset()
+	require.NoError(t, w.Save())
+	return func() *betest.World {
+		w, err := betest.LoadCopy(dir, t.TempDir())
+		require.NoError(t, err)
+		return w
+	}
+}
+
+// cut carries the request out with the power cut before change number n; it
+// tells whether there was such a change.
+func cut(t *testing.T, w *betest.World, r be.Request, n int) (wasCut bool) {
+	w.Reset()
+	defer w.Reset()
+	w.Stop = func(what string, i int) error {
+		if i == n {
+			panic(powerCut(what))
+		}
+		return nil
+	}
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case powerCut:
+			wasCut = true
+		default:
+			panic(p)
+		}
+	}()
+	_, err := be.New(w.System()).Do(t.Context(), r, be.Options{})
+	require.NoError(t, err)
+	return false
+}
+
+type powerCut string
+
+// outcome tells whether a world is exactly before or exactly after.
+func outcome(t *testing.T, w *betest.World, before, after []string, where string) {
+	t.Helper()
+	got := w.Capture()
+	if assert.ObjectsAreEqual(before, got) || assert.ObjectsAreEqual(after, got) {
+		return
+	}
+	t.Errorf("%s: neither before nor after", where)
+	assert.Equal(t, before, got, "compared with before")
+	assert.Equal(t, after, got, "compared with after")
+	t.FailNow()
+}
+
+func TestPowerCutAnywhere(t *testing.T) {
+	for layout, l := range layouts {
+		for _, c := range crashCases {
+			t.Run(layout+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				world := c.prepare(t, l)
+				w := world()
+				before := w.Capture()
+				require.False(t, cut(t, w, c.request, -1))
+				after := w.Capture()
+				require.NotEqual(t, before, after, "the operation must do something")
+				for n := 1; ; n++ {
+					w := world()
+					if !cut(t, w, c.request, n) {
+						break
+					}
+					if c.name != "init" { // before it, snapbe's menu is not in charge
+						_, err := w.Boots()
+						require.NoError(t, err, "cut before change %d: the machine must boot", n)
+					}
+					refusedWhilePending(t, w)
+					cutRecovery(t, w, before, after, n)
+				}
+			})
+		}
+	}
+}
+
+// cutRecovery recovers with the power cut once more, before each change that
+// recovering makes, and then to the end.
+func cutRecovery(t *testing.T, w *betest.World, before, after []string, n int) {
+	t.Helper()
+	require.NoError(t, w.Save())
+	for k := 1; ; k++ {
+		again, err := betest.LoadCopy(w.Directory(), t.TempDir())
+		require.NoError(t, err)
+		wasCut := !testing.Short() && cut(t, again, be.Recover{}, k)
+		do(t, again, be.Recover{})
+		outcome(t, again, before, after, fmt.Sprintf("cut before change %d, and before change %d of recovery", n, k))
+		st, err := be.New(again.System()).Status(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, st.Pending)
+		if !wasCut {
+			return
+		}
+	}
+}
+
+// refusedWhilePending: nothing else may begin where an operation waits.
+func refusedWhilePending(t *testing.T, w *betest.World) {
+	t.Helper()
+	st, err := be.New(w.System()).Status(t.Context())
+	require.NoError(t, err)
+	if st.Pending == "" {
+		return
+	}
+	_, err = be.New(w.System()).Do(t.Context(), be.Create{Name: "another"}, be.Options{})
+	var e *be.Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, be.Pending, e.Code)
+	assert.Contains(t, e.Hint, "snapbe recover")
+}
+
+// A step that fails leaves everything as it was, or, past the point of no
+// return, something that recover brings to its end.
+func TestErrorAnywhere(t *testing.T) {
+	boom := errors.New("input/output error")
+	for layout, l := range layouts {
+		for _, c := range crashCases {
+			t.Run(layout+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				world := c.prepare(t, l)
+				w := world()
+				before := w.Capture()
+				require.False(t, cut(t, w, c.request, -1))
+				after := w.Capture()
+				for n := 1; n <= 1000; n++ {
+					w := world()
+					failed := false
+					w.Stop = func(_ string, i int) error {
+						if i == n {
+							failed = true
+							return boom
+						}
+						return nil
+					}
+					_, err := be.New(w.System()).Do(t.Context(), c.request, be.Options{})
+					w.Stop = nil
+					if !failed {
+						require.NoError(t, err)
+						return
+					}
+					require.ErrorContains(t, err, boom.Error(), "change %d", n)
+					var e *be.Error
+					if errors.As(err, &e) && e.Code == be.Pending {
+						do(t, w, be.Recover{})
+					}
+					outcome(t, w, before, after, fmt.Sprintf("change %d failed", n))
+				}
+			})
+		}
+	}
+}
