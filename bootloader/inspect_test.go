@@ -4,10 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // tree makes a BE's tree: a path that ends in "/" is a directory, a text
@@ -25,7 +26,7 @@ func tree(t *testing.T, files map[string]string) *os.Root {
 		case link:
 			require.NoError(t, os.Symlink(target, path))
 		case text == "|":
-			require.NoError(t, syscall.Mkfifo(path, 0o644))
+			require.NoError(t, unix.Mkfifo(path, 0o644))
 		default:
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 		}
