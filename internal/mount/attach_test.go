@@ -90,8 +90,8 @@ func TestAttachFails(t *testing.T) {
 	needRoot(t)
 	dir, _ := host(t)
 	tree := threeDeep(t)
-	tree = append(tree, Entry{Dataset: "tank/none", Dir: "file"})
-	require.EqualError(t, Attach(tree, dir), `mount dataset "tank/none": no such dataset`)
+	tree = append(tree, Entry{Dataset: "dir:/none", Dir: "file"})
+	require.EqualError(t, Attach(tree, dir), `mount dataset "dir:/none": no such file or directory`)
 	require.Empty(t, mounts(t, dir))
 	gone(t, tree[:4])
 }

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 func openDirectory(e Entry) (int, error) {
 	path, ok := strings.CutPrefix(e.Dataset, "dir:")
 	if !ok {
-		return -1, fmt.Errorf("mount dataset %q: no such dataset", e.Dataset)
+		return openZFS(e)
 	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {

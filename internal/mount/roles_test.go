@@ -25,7 +25,8 @@ var roles = map[string]func() int{
 	"view": func() int {
 		err := View(roleTree(), false, func(root *os.Root) error {
 			fmt.Println("ready")
-			select {}
+			forever()
+			return nil
 		})
 		fmt.Println(err)
 		return 1
@@ -56,7 +57,8 @@ var roles = map[string]func() int{
 				return err
 			}
 			fmt.Println("ready", unix.Gettid())
-			select {}
+			forever()
+			return nil
 		})
 		fmt.Println(err)
 		return 1
@@ -68,8 +70,16 @@ var roles = map[string]func() int{
 			return 1
 		}
 		fmt.Println("ready")
-		select {}
+		forever()
+		return 0
 	},
+}
+
+// forever waits; an empty select would be a deadlock to the runtime.
+func forever() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 func roleTree() Tree {

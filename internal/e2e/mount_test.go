@@ -1,0 +1,43 @@
+//go:build vm
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"snapbe/internal/command"
+	"snapbe/internal/lab"
+)
+
+// TestMount runs the tests of package mount in a guest, where datasets are
+// datasets: first those that need no ZFS, on that release's kernel.
+func TestMount(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "mount.test")
+	_, err := command.Exec{}.Run(t.Context(), command.Cmd{
+		Argv: []string{"go", "test", "-c", "-tags", "realzfs", "-o", binary, "snapbe/internal/mount"},
+		Env:  []string{"CGO_ENABLED=0"},
+	})
+	require.NoError(t, err)
+	for _, release := range []string{"trixie", "bookworm"} {
+		t.Run(release, func(t *testing.T) {
+			m := lab.Start(t, lab.Config{Image: lab.Base(t, release, "single")})
+			m.WaitSSH(3 * time.Minute)
+			t.Logf("%s", m.MustRun("zfs version; uname -r"))
+			const remote = "/root/mount.test"
+			m.Copy(binary, remote, 0o755)
+			for _, args := range []string{"-test.run 'Test[^R]'", "-test.v -test.run TestReal"} {
+				if only := os.Getenv("SNAPBE_MOUNT_TESTS"); only != "" { // while working on one
+					args = "-test.v -test.run '" + only + "'"
+				}
+				out, err := m.Run("cd / && " + remote + " " + args)
+				t.Logf("%s\n%s", args, out)
+				require.NoError(t, err)
+			}
+		})
+	}
+}
