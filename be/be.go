@@ -58,7 +58,7 @@ type Bootloader interface {
 	Directory() string
 	Disks(ctx context.Context, leaves []string) ([]bootloader.Disk, error)
 	Devices(ctx context.Context, leaves []string) ([]bootloader.Device, error)
-	Install(ctx context.Context, d bootloader.Device) error
+	Install(ctx context.Context, d bootloader.Device, pool uint64, path string) error
 	Installable(d bootloader.Device) error
 	Hooked() bool
 	Installed(d bootloader.Device, pool uint64, path string) error

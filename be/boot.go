@@ -55,16 +55,25 @@ func (BootInstall) plan(ctx context.Context, m *Manager) (*operation, error) {
 		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("left out: %s is %s", l.Path, l.State))
 	}
 	for _, d := range devices {
-		op.add(m.installStep(d))
+		op.add(m.installStep(st, d))
 	}
 	op.add(m.hookStep())
 	op.add(m.menuStep(op))
 	return op, nil
 }
 
-func (m *Manager) installStep(d bootloader.Device) journal.Step {
+func (m *Manager) installStep(st *state, d bootloader.Device) journal.Step {
 	return journal.Step{Name: "install GRUB on " + d.Path, Final: true,
-		Do: func(ctx context.Context) error { return m.sys.Boot.Install(ctx, d) }}
+		Do: func(ctx context.Context) error { return m.install(ctx, st, d) }}
+}
+
+// install makes a disk boot with the GRUB that reads the shared directory.
+func (m *Manager) install(ctx context.Context, st *state, d bootloader.Device) error {
+	guid, err := m.poolGUID(ctx, st)
+	if err != nil {
+		return err
+	}
+	return m.sys.Boot.Install(ctx, d, guid, grubPath(st.grub, ""))
 }
 
 // bootDevices are the boot disks that are there, and the leaves that are not.

@@ -344,7 +344,7 @@ func (m *Manager) installAll(ctx context.Context) error {
 		return err
 	}
 	for _, d := range devices {
-		if err := m.sys.Boot.Install(ctx, d); err != nil {
+		if err := m.install(ctx, st, d); err != nil {
 			return err
 		}
 	}

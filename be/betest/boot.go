@@ -108,23 +108,12 @@ func (b *Boot) Devices(_ context.Context, leaves []string) (devices []bootloader
 func (b *Boot) Installable(bootloader.Device) error { return nil }
 
 // Install is be.Bootloader's.
-func (b *Boot) Install(_ context.Context, d bootloader.Device) error {
+func (b *Boot) Install(_ context.Context, d bootloader.Device, _ uint64, path string) error {
 	if err := b.w.change("install GRUB"); err != nil {
 		return err
 	}
-	b.On[d.Name] = b.target()
+	b.On[d.Name] = path
 	return nil
-}
-
-// target is what grub-install would tell GRUB to read.
-func (b *Boot) target() string {
-	for _, m := range b.w.Host.Mounted {
-		if m.Dir == b.Directory() {
-			_, rest, _ := strings.Cut(m.Dataset, "/")
-			return "/" + rest + "@"
-		}
-	}
-	return "a directory in the BE"
 }
 
 // Installed is be.Bootloader's.
