@@ -1,0 +1,80 @@
+# make builds; make check is for between two edits; make test is everything,
+# the virtual machines too. README.md says more.
+
+GO ?= go
+export CGO_ENABLED = 0
+
+VERSION  := $(shell packaging/version.sh)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 5s
+
+# Tools by version, so that they find the same tomorrow. They are not in go.mod:
+# who builds snapbe needs none of them.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+SCRIPTS := .ci/run packaging/version.sh packaging/deb/build.sh packaging/deb/postinst \
+	packaging/deb/prerm packaging/deb/postrm packaging/kernel/zzz-snapbe bootloader/06_snapbe \
+	$(wildcard testdata/script/* testdata/vm/*.sh)
+
+.PHONY: all build check fmt vet unit scripts man lint fuzz prepare vm vmtest test demo bench deb clean
+
+all: build
+
+build:
+	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o build/snapbe ./cmd/snapbe
+
+# Seconds, where little has changed.
+check: fmt vet unit scripts man
+
+fmt:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags vm ./...
+	GOOS=illumos $(GO) vet ./...
+
+unit:
+	$(GO) test ./...
+
+scripts:
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: left out"; fi
+
+man:
+	@if command -v mandoc >/dev/null; then mandoc -Tlint -Wwarning docs/snapbe.8; else echo "mandoc is not installed: left out"; fi
+
+# golangci-lint is asked where it is installed. govulncheck is for by hand: its
+# data base is not to be had on every machine that runs the tests.
+lint:
+	$(GO) run $(STATICCHECK) -tags vm ./...
+	@if command -v golangci-lint >/dev/null; then golangci-lint run --build-tags vm; fi
+
+# Every fuzz test there is, for a short while each.
+fuzz:
+	GO="$(GO)" FUZZTIME=$(FUZZTIME) testdata/script/fuzz
+
+# What the virtual machines need; as root, on Debian.
+prepare:
+	testdata/vm/prepare.sh
+
+# The machines' images, once.
+vm: prepare
+	testdata/vm/build-all.sh
+
+vmtest: prepare deb
+	$(GO) test -tags vm -count=1 -p 1 -timeout 150m ./bootloader/... ./internal/lab/... ./internal/e2e/...
+
+test:
+	testdata/script/test
+
+demo: prepare deb
+	$(GO) run ./internal/demo
+
+bench: prepare deb
+	$(GO) test -tags vm -count=1 -timeout 90m -run '^$$' -bench . ./internal/e2e/...
+
+deb: build
+	packaging/deb/build.sh
+
+clean:
+	rm -rf build dist
