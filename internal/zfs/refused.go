@@ -17,9 +17,13 @@ var complaints = []struct {
 }{
 	// 2.1, 2.3: get, set, inherit, snapshot, clone, promote, rename.
 	{regexp.MustCompile(`(?m)^cannot open '[^']*': dataset does not exist$`), NotFound},
-	// 2.1, 2.3: zpool and program.
-	{regexp.MustCompile(`(?m)^cannot open '[^']*': no such pool(?: '[^']*')?$`), NotFound},
-	// 2.1, 2.3: zpool set bootfs=<nowhere>, and races between open and change.
+	// 2.1, 2.3: zpool, program, create.
+	{regexp.MustCompile(`(?m)^cannot .*: no such pool(?: '[^']*')?$`), NotFound},
+	// 2.3: zpool set bootfs=<nowhere>; zpool get; zpool set.
+	{regexp.MustCompile(`(?m)^cannot .*: no such pool or dataset$`), NotFound},
+	{regexp.MustCompile(`(?m)^Cannot get properties of .*: no such pool available\.$`), NotFound},
+	{regexp.MustCompile(`(?m)^cannot open '[^']*': is not a pool$`), NotFound},
+	// 2.1, 2.3: races between open and change.
 	{regexp.MustCompile(`(?m)^cannot .*: dataset does not exist$`), NotFound},
 	// 2.1, 2.3: create, clone, rename.
 	{regexp.MustCompile(`(?m)^cannot .*: parent does not exist$`), NotFound},

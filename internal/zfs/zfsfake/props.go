@@ -236,6 +236,8 @@ func checkSet(kind zfs.Kind, prop, value string) error {
 		return fmt.Errorf("property %q is read-only", prop)
 	case !ok:
 		return fmt.Errorf("invalid property %q", prop)
+	case kind == zfs.Volume && (prop == "canmount" || prop == "mountpoint"):
+		return fmt.Errorf("%q does not apply to datasets of this type", prop)
 	case kind == zfs.Snapshot:
 		return errors.New("this property can not be modified for snapshots")
 	case len(n.values) > 0 && !slices.Contains(n.values, value):

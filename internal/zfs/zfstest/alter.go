@@ -1,7 +1,6 @@
 package zfstest
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/stretchr/testify/assert"
@@ -36,32 +35,31 @@ var setTests = []test{
 		e.set("a", "test:old", "1")
 		long := strings.Repeat("x", 9000)
 		ok := zfs.Change{Dataset: e.at("a"), Set: zfs.Props{"test:new": "2"}, Inherit: []string{"test:old"}}
-		for _, c := range []struct {
-			bad  zfs.Change
-			want zfs.Reason
-		}{
-			{zfs.Change{Dataset: e.at("no"), Set: zfs.Props{"test:new": "2"}}, zfs.NotFound},
-			{zfs.Change{Dataset: e.at("a@no"), Inherit: []string{"test:new"}}, zfs.NotFound},
-			{zfs.Change{Dataset: e.at("b"), Set: zfs.Props{"test:new": long}}, zfs.Unknown},
-			{zfs.Change{Dataset: e.at("b"), Set: zfs.Props{"test:" + long[:300]: "x"}}, zfs.Unknown},
-			{zfs.Change{Dataset: e.at("b"), Set: zfs.Props{"test:Upper": "x"}}, zfs.Unknown},
-		} {
-			e.refused(c.want, func() error { return e.ZFS.Set(e.ctx, []zfs.Change{ok, c.bad}) })
-			e.refused(c.want, func() error { return e.ZFS.Set(e.ctx, []zfs.Change{c.bad, ok}) })
-			e.refused(c.want, func() error { return e.ZFS.Set(e.ctx, []zfs.Change{c.bad}) })
-		}
+		e.inOneGo(func() {
+			for _, c := range []struct {
+				bad  zfs.Change
+				want zfs.Reason
+			}{
+				{zfs.Change{Dataset: e.at("no"), Set: zfs.Props{"test:new": "2"}}, zfs.NotFound},
+				{zfs.Change{Dataset: e.at("a@no"), Inherit: []string{"test:new"}}, zfs.NotFound},
+				{zfs.Change{Dataset: e.at("b"), Set: zfs.Props{"test:new": long}}, zfs.Unknown},
+				{zfs.Change{Dataset: e.at("b"), Set: zfs.Props{"test:" + long[:300]: "x"}}, zfs.Unknown},
+				{zfs.Change{Dataset: e.at("b"), Set: zfs.Props{"test:Upper": "x"}}, zfs.Unknown},
+			} {
+				e.refused(c.want, func() error { return e.ZFS.Set(e.ctx, []zfs.Change{ok, c.bad}) })
+				e.refused(c.want, func() error { return e.ZFS.Set(e.ctx, []zfs.Change{c.bad, ok}) })
+				e.refused(c.want, func() error { return e.ZFS.Set(e.ctx, []zfs.Change{c.bad}) })
+			}
+		})
 	}},
-	{"fifty datasets in one transaction group", func(e *env) {
+	{"sixty datasets in one transaction group", func(e *env) {
 		var changes []zfs.Change
-		var names []string
-		for i := range 50 {
-			name := fmt.Sprintf("d%02d", i)
-			names = append(names, name)
+		names := e.many("d", 60)
+		for _, name := range names {
 			changes = append(changes, zfs.Change{Dataset: e.at(name), Set: zfs.Props{
 				"test:1": strings.Repeat("long ", 100), "test:2": name,
 			}})
 		}
-		e.create(names...)
 		e.change(changes...)
 		for _, d := range e.get(zfs.Query{Roots: e.ats(names...), Props: []string{"test:2"}}) {
 			assert.Equal(e, d.Name, e.at(d.Local("test:2")))
@@ -106,19 +104,21 @@ var setTests = []test{
 	{"refused", func(e *env) {
 		e.create("a")
 		e.snapshot("a@s")
-		for _, c := range []zfs.Change{
-			{Dataset: e.at("a"), Set: zfs.Props{"nosuchproperty": "x"}},
-			{Dataset: e.at("a"), Set: zfs.Props{"canmount": "perhaps"}},
-			{Dataset: e.at("a"), Set: zfs.Props{"mountpoint": "relative"}},
-			{Dataset: e.at("a"), Set: zfs.Props{"guid": "1"}},
-			{Dataset: e.at("a"), Set: zfs.Props{"-u": "1"}},
-			{Dataset: e.at("a@s"), Set: zfs.Props{"readonly": "on"}},
-			{Dataset: e.at("a"), Inherit: []string{"canmount"}},
-			{Dataset: e.at("a"), Inherit: []string{"guid"}},
-			{Dataset: e.at("a"), Inherit: []string{"-r"}},
-		} {
-			e.refused(zfs.Unknown, func() error { return e.ZFS.Set(e.ctx, []zfs.Change{c}) })
-		}
+		e.inOneGo(func() {
+			for _, c := range []zfs.Change{
+				{Dataset: e.at("a"), Set: zfs.Props{"nosuchproperty": "x"}},
+				{Dataset: e.at("a"), Set: zfs.Props{"canmount": "perhaps"}},
+				{Dataset: e.at("a"), Set: zfs.Props{"mountpoint": "relative"}},
+				{Dataset: e.at("a"), Set: zfs.Props{"guid": "1"}},
+				{Dataset: e.at("a"), Set: zfs.Props{"-u": "1"}},
+				{Dataset: e.at("a@s"), Set: zfs.Props{"readonly": "on"}},
+				{Dataset: e.at("a"), Inherit: []string{"canmount"}},
+				{Dataset: e.at("a"), Inherit: []string{"guid"}},
+				{Dataset: e.at("a"), Inherit: []string{"-r"}},
+			} {
+				e.refused(zfs.Unknown, func() error { return e.ZFS.Set(e.ctx, []zfs.Change{c}) })
+			}
+		})
 	}},
 }
 
@@ -209,21 +209,23 @@ var renameTests = []test{
 		e.create("a", "b")
 		e.snapshot("a@s", "b@s")
 		e.snapshot("a@t")
-		for _, c := range []struct {
-			from, to string
-			want     zfs.Reason
-		}{
-			{"a", "b", zfs.Exists},
-			{"no", "c", zfs.NotFound},
-			{"a", "no/c", zfs.NotFound},
-			{"a", "a/c", zfs.Unknown},
-			{"a@s", "a@t", zfs.Exists},
-			{"a@s", "b@u", zfs.Unknown},
-			{"a@no", "a@u", zfs.NotFound},
-			{"a", "c@s", zfs.Unknown},
-		} {
-			e.refused(c.want, func() error { return e.ZFS.Rename(e.ctx, e.at(c.from), e.at(c.to)) })
-		}
+		e.inOneGo(func() {
+			for _, c := range []struct {
+				from, to string
+				want     zfs.Reason
+			}{
+				{"a", "b", zfs.Exists},
+				{"no", "c", zfs.NotFound},
+				{"a", "no/c", zfs.NotFound},
+				{"a", "a/c", zfs.Unknown},
+				{"a@s", "a@t", zfs.Exists},
+				{"a@s", "b@u", zfs.Unknown},
+				{"a@no", "a@u", zfs.NotFound},
+				{"a", "c@s", zfs.Unknown},
+			} {
+				e.refused(c.want, func() error { return e.ZFS.Rename(e.ctx, e.at(c.from), e.at(c.to)) })
+			}
+		})
 		e.refused(zfs.Unknown, func() error { return e.ZFS.Rename(e.ctx, e.at("a"), "snapbe-other/a") })
 	}},
 }

@@ -75,7 +75,7 @@ var getTests = []test{
 		assert.Equal(e, []string{}, e.names(zfs.Query{Roots: e.ats("a/v"), Kinds: fs}))
 		assert.Equal(e, []string{"a", "a/v"}, e.names(zfs.Query{Roots: e.ats("a"), Depth: -1}))
 		assert.Equal(e, []string{"a/v", "a/v@s"}, e.names(zfs.Query{Roots: e.ats("a/v"), Depth: 1, Kinds: every}))
-		e.clone("a/v@s", "a/w")
+		require.NoError(e, e.ZFS.Clone(e.ctx, []zfs.Clone{{Snapshot: e.at("a/v@s"), Target: e.at("a/w")}}))
 		assert.Equal(e, zfs.Volume, e.one("a/w").Kind)
 		require.NoError(e, e.ZFS.Rename(e.ctx, e.at("a/w"), e.at("a/u")))
 		assert.Equal(e, e.at("a/v@s"), e.value("a/u", "origin"))
@@ -114,20 +114,9 @@ var getTests = []test{
 			e.refuses(zfs.Unknown, err)
 		}
 	}},
-	{"a hundred datasets", func(e *env) {
-		var want []string
-		for i := range 100 {
-			want = append(want, fmt.Sprintf("d%02d", i))
-		}
-		e.create(want...)
-		e.snapshot("d00@s")
-		var clones []zfs.Clone
-		for i := range 20 {
-			want = append(want, fmt.Sprintf("e%02d", i))
-			clones = append(clones, e.cloneOf("d00@s", want[100+i], nil))
-		}
-		require.NoError(e, e.ZFS.Clone(e.ctx, clones))
-		assert.Equal(e, append([]string{""}, want...), e.names(zfs.Query{Roots: []string{e.root}, Depth: 1}))
+	{"sixty datasets", func(e *env) {
+		want := e.many("d", 60)
+		assert.Equal(e, append([]string{"", "a"}, want...), e.names(zfs.Query{Roots: []string{e.root}, Depth: 1}))
 	}},
 }
 
@@ -231,33 +220,58 @@ var sourceTests = []test{
 	}},
 }
 
-var valueTests = func() []test {
-	var all []test
-	for _, h := range hostile {
-		all = append(all, test{h.name, func(e *env) {
-			const prop, other = "test:value", "test:z_after"
-			props := zfs.Props{prop: h.value, other: "after"}
-			want := map[string]zfs.Property{
-				prop:  {Value: h.value, Source: zfs.SourceLocal},
-				other: {Value: "after", Source: zfs.SourceLocal},
+var valueTests = []test{
+	{"hostile ones come back as they are", func(e *env) {
+		props := zfs.Props{}
+		want := map[string]zfs.Property{}
+		var order []string
+		for i, h := range hostile {
+			prop := fmt.Sprintf("test:%02d", i)
+			props[prop] = h
+			want[prop] = zfs.Property{Value: h, Source: zfs.SourceLocal}
+			order = append(order, prop)
+		}
+		e.create("b", "c")
+		require.NoError(e, e.ZFS.Create(e.ctx, e.at("a"), props))
+		require.NoError(e, e.ZFS.Snapshot(e.ctx, e.ats("b@s"), props))
+		require.NoError(e, e.ZFS.Clone(e.ctx, []zfs.Clone{e.cloneOf("b@s", "a/d", props)}))
+		e.change(zfs.Change{Dataset: e.at("b"), Set: props})
+		e.change(zfs.Change{Dataset: e.at("c"), Set: props}, zfs.Change{Dataset: e.at("c"), Inherit: []string{"test:none"}})
+		require.NoError(e, e.ZFS.Snapshot(e.ctx, e.ats("a@inherits"), nil))
+		q := zfs.Query{Roots: []string{e.root}, Depth: -1, Kinds: every}
+		for range 2 {
+			slices.Reverse(order)
+			q.Props = order
+			for _, d := range e.get(q)[1:] {
+				if d.Name == e.at("a@inherits") {
+					for _, prop := range order {
+						assert.Equal(e, zfs.Property{Value: props[prop], Source: e.at("a")}, d.Props[prop])
+					}
+					continue
+				}
+				assert.Equal(e, want, d.Props, d.Name)
 			}
-			require.NoError(e, e.ZFS.Create(e.ctx, e.at("a"), props))
-			e.create("a/child", "b", "c")
-			require.NoError(e, e.ZFS.Snapshot(e.ctx, e.ats("b@s"), props))
-			require.NoError(e, e.ZFS.Clone(e.ctx, []zfs.Clone{e.cloneOf("b@s", "d", props)}))
-			e.change(zfs.Change{Dataset: e.at("b"), Set: props})
-			e.change(zfs.Change{Dataset: e.at("c"), Set: props}, zfs.Change{Dataset: e.at("c"), Inherit: []string{"test:none"}})
-			require.NoError(e, e.ZFS.Destroy(e.ctx, zfs.Removal{Then: []zfs.Change{{Dataset: e.at("c"), Set: zfs.Props{"test:then": h.value}}}}))
-			for _, order := range [][]string{{prop, other}, {other, prop}} {
-				for _, name := range []string{"a", "b", "b@s", "c", "d"} {
-					assert.Equal(e, want, e.one(name, order...).Props, name)
+		}
+		q.Props = nil
+		for _, d := range e.get(q) {
+			for prop, p := range d.Props {
+				if strings.HasPrefix(prop, "test:") {
+					assert.Equal(e, want[prop], p, "%s of %s", prop, d.Name)
 				}
 			}
-			assert.Equal(e, h.value, e.value("c", "test:then"))
-			all := e.get(zfs.Query{Roots: []string{e.root}, Depth: -1, Kinds: every, Props: []string{prop, "guid"}})
-			assert.Len(e, all, 7)
-			assert.Equal(e, zfs.Property{Value: h.value, Source: e.at("a")}, all[2].Props[prop])
-		}})
-	}
-	return all
-}()
+		}
+	}},
+	{"hostile ones commit with a removal", func(e *env) {
+		e.create("a", "b")
+		set := zfs.Props{}
+		for i, h := range hostile {
+			set[fmt.Sprintf("test:%02d", i)] = h
+		}
+		require.NoError(e, e.destroy(zfs.Removal{Datasets: e.ats("a"), Then: []zfs.Change{{Dataset: e.at("b"), Set: set}}}))
+		for prop, p := range e.get(zfs.Query{Roots: e.ats("b")})[0].Props {
+			if prop != "canmount" {
+				assert.Equal(e, set[prop], p.Value)
+			}
+		}
+	}},
+}

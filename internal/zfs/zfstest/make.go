@@ -1,9 +1,6 @@
 package zfstest
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -38,9 +35,11 @@ var snapshotTests = []test{
 	}},
 	{"names that are none", func(e *env) {
 		e.create("a")
-		for _, name := range []string{"a", "a@", "a@b@c", "a@b/c"} {
-			e.refused(zfs.Unknown, func() error { return e.ZFS.Snapshot(e.ctx, e.ats(name), nil) })
-		}
+		e.inOneGo(func() {
+			for _, name := range []string{"a", "a@", "a@b@c", "a@b/c"} {
+				e.refused(zfs.Unknown, func() error { return e.ZFS.Snapshot(e.ctx, e.ats(name), nil) })
+			}
+		})
 	}},
 	{"native properties", func(e *env) {
 		e.create("a")
@@ -95,48 +94,29 @@ var cloneTests = []test{
 		assert.Equal(e, "no", d.Props["mounted"].Value)
 	}},
 	{"thirty nested", func(e *env) {
-		var names, pairs []string
-		for i := range 30 {
-			names = append(names, "d"+strings.Repeat("/d", i))
-			pairs = append([]string{names[i] + "@s", "n" + strings.Repeat("/d", i)}, pairs...)
-		}
-		e.create(names...)
-		var snaps []string
-		for _, name := range names {
-			snaps = append(snaps, name+"@s")
-		}
-		e.snapshot(snaps...)
-		e.clone(pairs...)
-		assert.Len(e, e.names(zfs.Query{Roots: e.ats("n"), Depth: -1}), 30)
-	}},
-	{"forty side by side", func(e *env) {
-		e.create("a")
-		e.snapshot("a@s")
-		var clones []zfs.Clone
-		for i := range 40 {
-			clones = append(clones, e.cloneOf("a@s", fmt.Sprintf("n%02d", i), nil))
-		}
-		require.NoError(e, e.ZFS.Clone(e.ctx, clones))
-		assert.Len(e, e.names(zfs.Query{Roots: []string{e.root}, Depth: 1}), 42)
+		names := e.nested(30)
+		assert.Equal(e, names, e.names(zfs.Query{Roots: e.ats("d"), Depth: -1}))
 	}},
 	{"refused", func(e *env) {
 		e.create("a", "b")
 		e.snapshot("a@s")
-		for _, c := range []struct {
-			snapshot, target string
-			want             zfs.Reason
-		}{
-			{"a@s", "b", zfs.Exists},
-			{"a@no", "n", zfs.NotFound},
-			{"no@s", "n", zfs.NotFound},
-			{"a@s", "no/n", zfs.NotFound},
-			{"a", "n", zfs.Unknown},
-			{"a@s", "n|n", zfs.Unknown},
-		} {
-			e.refused(c.want, func() error {
-				return e.ZFS.Clone(e.ctx, []zfs.Clone{e.cloneOf(c.snapshot, c.target, nil)})
-			})
-		}
+		e.inOneGo(func() {
+			for _, c := range []struct {
+				snapshot, target string
+				want             zfs.Reason
+			}{
+				{"a@s", "b", zfs.Exists},
+				{"a@no", "n", zfs.NotFound},
+				{"no@s", "n", zfs.NotFound},
+				{"a@s", "no/n", zfs.NotFound},
+				{"a", "n", zfs.Unknown},
+				{"a@s", "n|n", zfs.Unknown},
+			} {
+				e.refused(c.want, func() error {
+					return e.ZFS.Clone(e.ctx, []zfs.Clone{e.cloneOf(c.snapshot, c.target, nil)})
+				})
+			}
+		})
 		e.refused(zfs.Unknown, func() error {
 			return e.ZFS.Clone(e.ctx, []zfs.Clone{e.cloneOf("a@s", "n", zfs.Props{"nosuchproperty": "x"})})
 		})
@@ -160,16 +140,18 @@ var createTests = []test{
 	}},
 	{"refused", func(e *env) {
 		e.create("a")
-		for name, want := range map[string]zfs.Reason{
-			e.at("a"):               zfs.Exists,
-			e.at("no/b"):            zfs.NotFound,
-			e.at("b@c"):             zfs.Unknown,
-			e.at("b//c"):            zfs.Unknown,
-			"snapbe-no-such-pool/a": zfs.NotFound,
-			"-o":                    zfs.Unknown,
-		} {
-			e.refused(want, func() error { return e.ZFS.Create(e.ctx, name, nil) })
-		}
+		e.inOneGo(func() {
+			for name, want := range map[string]zfs.Reason{
+				e.at("a"):               zfs.Exists,
+				e.at("no/b"):            zfs.NotFound,
+				e.at("b@c"):             zfs.Unknown,
+				e.at("b//c"):            zfs.Unknown,
+				"snapbe-no-such-pool/a": zfs.NotFound,
+				"-o":                    zfs.Unknown,
+			} {
+				e.refused(want, func() error { return e.ZFS.Create(e.ctx, name, nil) })
+			}
+		})
 		e.refused(zfs.Unknown, func() error { return e.ZFS.Create(e.ctx, e.at("b"), zfs.Props{"nosuchproperty": "x"}) })
 		e.refused(zfs.Unknown, func() error { return e.ZFS.Create(e.ctx, e.at("b"), zfs.Props{"canmount": "perhaps"}) })
 	}},

@@ -33,28 +33,32 @@ var destroyTests = []test{
 		e.create("a", "a/b", "x")
 		e.snapshot("a@1", "a/b@1")
 		e.clone("a/b@1", "c")
-		for _, list := range [][]string{
-			{"x", "a"},
-			{"x", "a@1", "a"},
-			{"x", "a/b", "a@1", "a"},
-			{"x", "a/b@1"},
-			{"x", "a/b@1", "a/b", "a@1", "a"},
-			{"x", "c", "a/b@1", "a/b", "a"},
-			{"x", "c", "a/b", "a/b@1"},
-			{"x", "a/b@1", "c"},
-			{"x", "c", "a@1", "a", "a/b@1", "a/b"},
-		} {
-			e.refused(zfs.Dependents, func() error { return e.destroy(zfs.Removal{Datasets: e.ats(list...)}) })
-		}
+		e.inOneGo(func() {
+			for _, list := range [][]string{
+				{"x", "a"},
+				{"x", "a@1", "a"},
+				{"x", "a/b", "a@1", "a"},
+				{"x", "a/b@1"},
+				{"x", "a/b@1", "a/b", "a@1", "a"},
+				{"x", "c", "a/b@1", "a/b", "a"},
+				{"x", "c", "a/b", "a/b@1"},
+				{"x", "a/b@1", "c"},
+				{"x", "c", "a@1", "a", "a/b@1", "a/b"},
+			} {
+				e.refused(zfs.Dependents, func() error { return e.destroy(zfs.Removal{Datasets: e.ats(list...)}) })
+			}
+		})
 		err := e.destroy(zfs.Removal{Datasets: e.ats("a/b@1")})
 		assert.ErrorContains(e, err, e.at("a/b@1"))
 		assert.ErrorContains(e, err, e.at("c"), "names what stands in the way")
 	}},
 	{"what is not there keeps all", func(e *env) {
 		e.create("a")
-		for _, list := range [][]string{{"a", "no"}, {"a", "no@s"}, {"a", "a"}, {"no@s", "a"}} {
-			e.refused(zfs.NotFound, func() error { return e.destroy(zfs.Removal{Datasets: e.ats(list...)}) })
-		}
+		e.inOneGo(func() {
+			for _, list := range [][]string{{"a", "no"}, {"a", "no@s"}, {"a", "a"}, {"no@s", "a"}} {
+				e.refused(zfs.NotFound, func() error { return e.destroy(zfs.Removal{Datasets: e.ats(list...)}) })
+			}
+		})
 		e.refused(zfs.NotFound, func() error { return e.destroy(zfs.Removal{Promote: e.ats("no"), Datasets: e.ats("a")}) })
 	}},
 	{"mounted", func(e *env) {
@@ -90,17 +94,19 @@ var destroyTests = []test{
 			return []zfs.Change{{Dataset: e.at("b"), Inherit: []string{"test:op"}}, {Dataset: e.at(name), Set: set}}
 		}
 		long := strings.Repeat("x", 9000)
-		for _, c := range []struct {
-			then []zfs.Change
-			want zfs.Reason
-		}{
-			{then("no", zfs.Props{"test:x": "y"}), zfs.NotFound},
-			{then("a", zfs.Props{"test:x": "y"}), zfs.NotFound},
-			{then("b", zfs.Props{"test:x": long}), zfs.Unknown},
-			{then("b", zfs.Props{"readonly": "on"}), zfs.Unknown},
-		} {
-			e.refused(c.want, func() error { return e.destroy(zfs.Removal{Datasets: e.ats("a"), Then: c.then}) })
-		}
+		e.inOneGo(func() {
+			for _, c := range []struct {
+				then []zfs.Change
+				want zfs.Reason
+			}{
+				{then("no", zfs.Props{"test:x": "y"}), zfs.NotFound},
+				{then("a", zfs.Props{"test:x": "y"}), zfs.NotFound},
+				{then("b", zfs.Props{"test:x": long}), zfs.Unknown},
+				{then("b", zfs.Props{"readonly": "on"}), zfs.Unknown},
+			} {
+				e.refused(c.want, func() error { return e.destroy(zfs.Removal{Datasets: e.ats("a"), Then: c.then}) })
+			}
+		})
 		require.NoError(e, e.destroy(zfs.Removal{Datasets: e.ats("a"), Then: then("b", zfs.Props{"test:x": "y"})}))
 		assert.NotContains(e, e.one("b", "test:op").Props, "test:op")
 		assert.Equal(e, "y", e.value("b", "test:x"))
@@ -113,18 +119,13 @@ var destroyTests = []test{
 		})
 	}},
 	{"thirty nested", func(e *env) {
-		var names, list []string
-		for i := range 30 {
-			names = append(names, "d"+strings.Repeat("/d", i))
-			list = append([]string{names[i] + "@s", names[i]}, list...)
-		}
-		e.create(names...)
-		for _, name := range names {
-			e.snapshot(name + "@s")
+		var list []string
+		for _, name := range e.nested(30) {
+			list = append([]string{name + "@s", name}, list...)
 		}
 		e.refused(zfs.Dependents, func() error { return e.destroy(zfs.Removal{Datasets: e.ats(list[1:]...)}) })
 		require.NoError(e, e.destroy(zfs.Removal{Datasets: e.ats(list...)}))
-		assert.Equal(e, []string{""}, e.names(zfs.Query{Roots: []string{e.root}, Depth: -1, Kinds: every}))
+		assert.Equal(e, []string{"", "a"}, e.names(zfs.Query{Roots: []string{e.root}, Depth: -1}))
 	}},
 }
 
@@ -164,22 +165,24 @@ var destroyPromotedTests = []test{
 		e.snapshot("b@3")
 		e.clone("b@3", "d")
 		e.Mount(e.T, e.at("busy"))
-		for _, c := range []struct {
-			promote, list []string
-			want          zfs.Reason
-		}{
-			{e.ats("b"), e.ats("x", "b@2", "a"), zfs.Dependents},         // a is a clone of b@2 now
-			{e.ats("b"), e.ats("x", "a", "b@1"), zfs.Dependents},         // c hangs on b@1
-			{e.ats("b"), e.ats("x", "a", "a@2"), zfs.NotFound},           // it is b@2 by then
-			{e.ats("d", "d", "b"), e.ats("x", "a", "no"), zfs.NotFound},  // three steps to go back
-			{e.ats("b", "a"), e.ats("x", "b", "a"), zfs.Dependents},      // promoted there and back
-			{e.ats("b", "x"), e.ats("a"), zfs.Unknown},                   // x is no clone
-			{e.ats("b", "no"), e.ats("a"), zfs.NotFound},                 // no such clone
-			{e.ats("c", "b"), e.ats("x", "a", "busy"), zfs.Busy},         // mounted
-			{e.ats("d", "b", "c"), e.ats("x", "a", "b"), zfs.Dependents}, // d's origin
-		} {
-			e.refused(c.want, func() error { return e.destroy(zfs.Removal{Promote: c.promote, Datasets: c.list}) })
-		}
+		e.inOneGo(func() {
+			for _, c := range []struct {
+				promote, list []string
+				want          zfs.Reason
+			}{
+				{e.ats("b"), e.ats("x", "b@2", "a"), zfs.Dependents},         // a is a clone of b@2 now
+				{e.ats("b"), e.ats("x", "a", "b@1"), zfs.Dependents},         // c hangs on b@1
+				{e.ats("b"), e.ats("x", "a", "a@2"), zfs.NotFound},           // it is b@2 by then
+				{e.ats("d", "d", "b"), e.ats("x", "a", "no"), zfs.NotFound},  // three steps to go back
+				{e.ats("b", "a"), e.ats("x", "b", "a"), zfs.Dependents},      // promoted there and back
+				{e.ats("b", "x"), e.ats("a"), zfs.Unknown},                   // x is no clone
+				{e.ats("b", "no"), e.ats("a"), zfs.NotFound},                 // no such clone
+				{e.ats("c", "b"), e.ats("x", "a", "busy"), zfs.Busy},         // mounted
+				{e.ats("d", "b", "c"), e.ats("x", "a", "b"), zfs.Dependents}, // d's origin
+			} {
+				e.refused(c.want, func() error { return e.destroy(zfs.Removal{Promote: c.promote, Datasets: c.list}) })
+			}
+		})
 		e.Unmount(e.T, e.at("busy"))
 	}},
 	{"names that clash", func(e *env) {

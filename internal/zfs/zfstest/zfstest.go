@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +75,10 @@ type env struct {
 	Subject
 	ctx  context.Context
 	root string
+	// before is what was there before the first refusal, later that more
+	// refusals follow.
+	before []string
+	later  bool
 }
 
 // at is the name of a dataset below the test's own: "a/b@s", "@s" or "".
@@ -125,6 +128,41 @@ func (e *env) cloneOf(snapshot, target string, props zfs.Props) zfs.Clone {
 	return zfs.Clone{Snapshot: e.at(snapshot), Target: e.at(target), Props: all}
 }
 
+// many makes n clones of one snapshot, which is quicker than as many new
+// filesystems: a00, a01 and so on, of a filesystem "a".
+func (e *env) many(prefix string, n int) []string {
+	e.Helper()
+	e.create("a")
+	e.snapshot("a@s")
+	var names []string
+	var clones []zfs.Clone
+	for i := range n {
+		names = append(names, fmt.Sprintf("%s%02d", prefix, i))
+		clones = append(clones, e.cloneOf("a@s", names[i], nil))
+	}
+	require.NoError(e, e.ZFS.Clone(e.ctx, clones))
+	return names
+}
+
+// nested makes n clones of one snapshot, each below the one before, and
+// snapshots of them.
+func (e *env) nested(n int) []string {
+	e.Helper()
+	e.create("a")
+	e.snapshot("a@s")
+	var names, snaps []string
+	var clones []zfs.Clone
+	for i := range n {
+		names = append(names, "d"+strings.Repeat("/d", i))
+		snaps = append(snaps, names[i]+"@s")
+		// The deepest first: it is Clone that has to put them in order.
+		clones = append([]zfs.Clone{e.cloneOf("a@s", names[i], nil)}, clones...)
+	}
+	require.NoError(e, e.ZFS.Clone(e.ctx, clones))
+	e.snapshot(snaps...)
+	return names
+}
+
 func (e *env) set(name, prop, value string) {
 	e.Helper()
 	e.change(zfs.Change{Dataset: e.at(name), Set: zfs.Props{prop: value}})
@@ -172,27 +210,47 @@ func (e *env) value(name, prop string) string {
 
 var every = []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}
 
-// dump is all that the suite can see of the test's datasets.
+// dump is what the suite changes, of all of the test's datasets.
 func (e *env) dump() []string {
 	e.Helper()
-	q := zfs.Query{Roots: []string{e.root}, Depth: -1, Kinds: every}
 	var all []string
-	for _, d := range e.get(q) {
-		all = append(all, fmt.Sprintf("%s %v", d.Name, d.Props))
-	}
-	q.Props = []string{"origin", "guid", "createtxg", "clones", "canmount", "mountpoint", "mounted"}
-	for _, d := range e.get(q) {
+	for _, d := range e.get(zfs.Query{Roots: []string{e.root}, Depth: -1, Kinds: every, Props: []string{
+		"origin", "guid", "createtxg", "clones", "canmount", "mountpoint", "mounted", "readonly",
+		"test:old", "test:new", "test:op", "test:x",
+	}}) {
 		all = append(all, fmt.Sprintf("%s %v", d.Name, d.Props))
 	}
 	return all
 }
 
-// refused asserts that ZFS refuses for a reason and that nothing changed.
-func (e *env) refused(r zfs.Reason, do func() error) {
+// refused asserts that ZFS refuses each time, and that nothing changed at the
+// end: every look costs a second on an emulated machine.
+func (e *env) refused(r zfs.Reason, attempts ...func() error) {
 	e.Helper()
-	before := e.dump()
-	e.refuses(r, do())
-	assert.Equal(e, before, e.dump(), "nothing changed")
+	if e.before == nil {
+		e.before = e.dump()
+	}
+	for _, do := range attempts {
+		e.refuses(r, do())
+	}
+	if !e.later {
+		e.unchanged()
+	}
+}
+
+// inOneGo lets refusals look at the datasets only once.
+func (e *env) inOneGo(do func()) {
+	e.Helper()
+	e.later = true
+	do()
+	e.later = false
+	e.unchanged()
+}
+
+func (e *env) unchanged() {
+	e.Helper()
+	assert.Equal(e, e.before, e.dump(), "nothing changed")
+	e.before = nil
 }
 
 func (e *env) refuses(r zfs.Reason, err error) {
@@ -223,28 +281,24 @@ func (e *env) read(name string) string {
 }
 
 // hostile are values that break what splits, quotes or expands.
-var hostile = []struct{ name, value string }{
-	{"empty", ""},
-	{"dash", "-"},
-	{"option", "-rf"},
-	{"spaces", "  two  spaces  "},
-	{"quotes", `it's "quoted" \"twice\\`},
-	{"shell", "$(reboot); `reboot` && ${HOME} | > /dev/null *"},
-	{"lua", `"]] .. error("x") --`},
-	{"equals", "a=b=c"},
-	{"comma", "a,b,c"},
-	{"tab", "one\ttwo\t\tthree"},
-	{"tabs like a record", "x\tlocal"},
-	{"newline", "one\ntwo\n\nthree"},
-	{"newline at the ends", "\none\n"},
-	{"lines like other records", "x\tlocal\npool/other\tsnapbe.test:x\ty"},
-	{"UTF-8", "Größe – 日本語 🚀"},
-	{"control", "a\x01b\x1b[31mc\x7f"},
-	{"percent", "%s %d %n"},
-	{"1,000 bytes", strings.Repeat("0123456789", 100)},
-	{"8,000 bytes", strings.Repeat("a b=c\n\t", 1142)},
-}
-
-func without(list []string, drop ...string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(drop, s) })
+var hostile = []string{
+	"",
+	"-",
+	"-rf",
+	"  two  spaces  ",
+	`it's "quoted" \"twice\\`,
+	"$(reboot); `reboot` && ${HOME} | > /dev/null *",
+	`"]] .. error("x") --`,
+	"a=b=c",
+	"a,b,c",
+	"one\ttwo\t\tthree",
+	"x\tlocal",
+	"one\ntwo\n\nthree",
+	"\none\n",
+	"x\tlocal\npool/other\tsnapbe.test:x\ty",
+	"Größe – 日本語 🚀",
+	"a\x01b\x1b[31mc\x7f",
+	"%s %d %n",
+	strings.Repeat("0123456789", 100),
+	strings.Repeat("a b=c\n\t", 1142),
 }

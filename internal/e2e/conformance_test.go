@@ -1,0 +1,38 @@
+//go:build vm
+
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"snapbe/internal/command"
+	"snapbe/internal/lab"
+)
+
+// TestConformance runs the suite of package zfstest in a guest, on the OpenZFS
+// of that release.
+func TestConformance(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "zfs.test")
+	_, err := command.Exec{}.Run(t.Context(), command.Cmd{
+		Argv: []string{"go", "test", "-c", "-tags", "realzfs", "-o", binary, "snapbe/internal/zfs"},
+		Env:  []string{"CGO_ENABLED=0"},
+	})
+	require.NoError(t, err)
+	for _, release := range []string{"trixie", "bookworm"} {
+		t.Run(release, func(t *testing.T) {
+			m := lab.Start(t, lab.Config{Image: lab.Base(t, release, "single")})
+			m.WaitSSH(3 * time.Minute)
+			t.Logf("%s", m.MustRun("zfs version"))
+			const remote = "/root/zfs.test"
+			m.Copy(binary, remote, 0o755)
+			// The pool's files are on tmpfs: one pool on another is slow.
+			out, err := m.Run("cd / && TMPDIR=/dev/shm " + remote + " -test.v -test.run TestReal")
+			t.Logf("%s", out)
+			require.NoError(t, err)
+		})
+	}
+}

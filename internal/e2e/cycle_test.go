@@ -1,0 +1,118 @@
+//go:build vm
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"snapbe/internal/lab"
+)
+
+// TestCycle is the main job: a host is given a new BE, patched in it, booted
+// into it, brought back, and chosen by hand in the menu.
+func TestCycle(t *testing.T) {
+	for _, on := range []struct{ release, layout string }{
+		{"trixie", "single"}, {"trixie", "split"}, {"bookworm", "single"},
+	} {
+		t.Run(on.release+"/"+on.layout, func(t *testing.T) {
+			m := adopted(t, on.release, on.layout)
+			patch(t, m)
+			activated(t, m)
+			failedBack(t, m)
+			chosenInTheMenu(t, m)
+			destroyedAndRenamed(t, m)
+		})
+	}
+}
+
+// patch makes a BE and installs version 2 in it, while version 1 runs.
+func patch(t *testing.T, m *lab.Machine) {
+	t.Logf("%s", m.MustRun("snapbe create -d 'November patches' 2026-11"))
+	assert.Equal(t, "NR", flags(m, "debian"))
+	assert.Equal(t, "", flags(m, "2026-11"))
+	t.Logf("%s", m.MustRun("snapbe exec 2026-11 -- apt-get install -y widget=2 2>&1"))
+	assert.Equal(t, "1", version(m), "the running BE is untouched")
+	assert.Empty(t, m.MustRun("ls -d /var/lib/widget-started-2* 2>/dev/null || true"))
+	dir := m.MustRun("snapbe mount 2026-11")
+	assert.Equal(t, "/run/snapbe/mnt/2026-11\n", dir)
+	assert.Empty(t, m.MustRun("ls -d /run/snapbe/mnt/2026-11/var/lib/widget-started-2* 2>/dev/null || true"), "no service started")
+	assert.Contains(t, m.MustRun("ls /run/snapbe/mnt/2026-11/opt/repo"), "widget_2_all.deb", "nested datasets show")
+	m.MustRun("snapbe unmount 2026-11")
+	cleanAside(t, m, "2026-11")
+}
+
+// activated boots into the new BE.
+func activated(t *testing.T, m *lab.Machine) {
+	out := m.MustRun("snapbe activate 2026-11")
+	t.Logf("%s", out)
+	assert.Regexp(t, `\d[.\d]*m?s\s+write the boot menu`, out, "each step is shown with its duration")
+	assert.Equal(t, "N", flags(m, "debian"))
+	assert.Equal(t, "R", flags(m, "2026-11"))
+	assert.Equal(t, "rpool/ROOT/2026-11\n", m.MustRun("zpool get -Ho value bootfs rpool"))
+	m.Reboot()
+	assert.Equal(t, "2026-11", running(m))
+	assert.Equal(t, "2", version(m))
+	assert.Equal(t, "NR", flags(m, "2026-11"))
+	healthy(t, m)
+}
+
+// failedBack boots back, and the new BE is kept.
+func failedBack(t *testing.T, m *lab.Machine) {
+	t.Logf("%s", m.RunReboot("snapbe failback --reboot", bootTime))
+	assert.Equal(t, "debian", running(m))
+	assert.Equal(t, "1", version(m))
+	assert.Equal(t, []string{"debian", "2026-11"}, bes(m))
+	healthy(t, m)
+}
+
+// chosenInTheMenu picks the failback entry at GRUB's console.
+func chosenInTheMenu(t *testing.T, m *lab.Machine) {
+	m.PowerOff()
+	m.PowerOn()
+	pick(m, `Failback: BE 2026-11`)
+	m.Send("\r")
+	m.WaitSSH(bootTime)
+	assert.Equal(t, "2026-11", running(m))
+	assert.Equal(t, "2", version(m))
+	assert.Equal(t, "R", flags(m, "debian"), "choosing by hand changes no default")
+}
+
+// pick goes down GRUB's menu to the entry that begins so, and holds it there.
+func pick(m *lab.Machine, entry string) {
+	m.Expect(`GNU GRUB`, time.Minute)
+	for range 12 {
+		if got := m.Expect(`\*([^\n]*)`, 20*time.Second); len(got) > 1 && startsWith(got[1], entry) {
+			return
+		}
+		m.Send(lab.KeyDown)
+	}
+	m.Expect(`\*`+entry, time.Second) // fails, and says what it saw
+}
+
+func startsWith(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(prefix)] == prefix }
+
+// destroyedAndRenamed: in the new BE, chosen for good, the old one goes, with
+// the clone promoted; names change.
+func destroyedAndRenamed(t *testing.T, m *lab.Machine) {
+	m.MustRun("snapbe activate 2026-11")
+	m.MustRun("snapbe create -e debian old")
+	_, err := m.Run("snapbe rename old debian")
+	assert.Equal(t, 4, lab.ExitCode(err), "a name that is taken")
+	m.MustRun("snapbe rename old older")
+	assert.Contains(t, string(m.Fetch("/boot/grub/snapbe.cfg")), "/older@")
+	_, err = m.Run("snapbe destroy -F 2026-11")
+	assert.Equal(t, 5, lab.ExitCode(err), "the running BE stays")
+	t.Logf("%s", m.MustRun("snapbe destroy -F debian"))
+	assert.Equal(t, []string{"2026-11", "older"}, bes(m))
+	assert.Equal(t, "-\n", m.MustRun("zfs get -Ho value origin rpool/ROOT/2026-11"), "what depended on it was promoted")
+	m.RunReboot("snapbe activate --reboot older", bootTime)
+	assert.Equal(t, "older", running(m))
+	assert.Equal(t, "1", version(m))
+	healthy(t, m)
+	m.MustRun("snapbe destroy -F 2026-11")
+	assert.Equal(t, []string{"older"}, bes(m))
+	assert.Empty(t, m.MustRun("zfs list -Ho name -t snapshot -r rpool/ROOT || true"), "snapbe's own snapshots went with their last clone")
+}
