@@ -30,7 +30,7 @@ func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
 	if !c.DryRun {
 		opts.Step = a.tui.step
 		opts.Confirm = func(p be.Plan) bool {
-			a.tui.announce(p)
+			a.tui.announce(p, ask)
 			if !ask {
 				return true
 			}

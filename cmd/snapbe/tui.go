@@ -73,15 +73,14 @@ func (t *terminal) json(v any) error {
 	return err
 }
 
-// announce says what is going to be done, before it is done.
-func (t *terminal) announce(p be.Plan) {
+// announce says what is going to be done, before it is done; with the steps
+// where somebody is to agree to them.
+func (t *terminal) announce(p be.Plan, steps bool) {
 	if len(p.Steps) == 0 {
 		return
 	}
-	t.tell(printable(p.Title))
-	t.notes(p.Notes)
-	if p.Frees > 0 {
-		t.tell("  frees " + size(p.Frees))
+	for _, line := range planLines(p, steps) {
+		t.tell(line)
 	}
 }
 
@@ -107,16 +106,25 @@ func (t *terminal) plan(p be.Plan) {
 		t.print("nothing to do")
 		return
 	}
-	t.print(printable(p.Title))
-	for i, s := range p.Steps {
-		t.print(fmt.Sprintf("%4d  %s", i+1, printable(s)))
+	for _, line := range planLines(p, true) {
+		t.print(line)
+	}
+}
+
+func planLines(p be.Plan, steps bool) []string {
+	lines := []string{printable(p.Title)}
+	if steps {
+		for i, s := range p.Steps {
+			lines = append(lines, fmt.Sprintf("%4d  %s", i+1, printable(s)))
+		}
 	}
 	for _, n := range p.Notes {
-		t.print("  note: " + printable(n))
+		lines = append(lines, "  note: "+printable(n))
 	}
 	if p.Frees > 0 {
-		t.print("  frees " + size(p.Frees))
+		lines = append(lines, "  frees "+size(p.Frees))
 	}
+	return lines
 }
 
 // canAsk tells whether there is somebody to ask.
