@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
@@ -80,19 +81,22 @@ func chosenInTheMenu(t *testing.T, m *lab.Machine) {
 	assert.Equal(t, "R", flags(m, "debian"), "choosing by hand changes no default")
 }
 
-// pick goes down GRUB's menu to the entry that begins so, and holds it there.
+// pick waits for GRUB's menu and goes down to the entry that matches.
 func pick(m *lab.Machine, entry string) {
 	m.Expect(`GNU GRUB`, time.Minute)
-	for range 12 {
-		if got := m.Expect(`\*([^\n]*)`, 20*time.Second); len(got) > 1 && startsWith(got[1], entry) {
+	pickHere(m, entry)
+}
+
+// pickHere is pick in a menu that shows already, such as a submenu.
+func pickHere(m *lab.Machine, entry string) {
+	for range 15 {
+		if got := m.Expect(`\*([^\n]*)`, 20*time.Second); regexp.MustCompile(entry).MatchString(got[1]) {
 			return
 		}
 		m.Send(lab.KeyDown)
 	}
-	m.Expect(`\*`+entry, time.Second) // fails, and says what it saw
+	m.Expect(`\*[^\n]*`+entry, time.Second) // fails, and says what it saw
 }
-
-func startsWith(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(prefix)] == prefix }
 
 // destroyedAndRenamed: in the new BE, chosen for good, the old one goes, with
 // the clone promoted; names change.

@@ -1,0 +1,156 @@
+//go:build vm
+
+package e2e
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"snapbe/internal/lab"
+)
+
+// stopper stands before zfs and zpool in PATH. At call number STOP_AT it kills
+// snapbe, or says so on the console and waits for the power to be cut; all
+// other calls go through.
+const stopper = `#!/bin/sh
+exec 9>/run/stop.lock; flock 9
+n=$(($(cat /run/stop.n) + 1)); echo $n > /run/stop.n
+exec 9>&-
+if [ "$n" = "$STOP_AT" ]; then
+	case $STOP in
+	kill) kill -9 $PPID; exit 1 ;;
+	cut) echo "stopped before: ${0##*/} $*" > /dev/ttyS0; exec sleep 600 ;;
+	esac
+fi
+exec "/usr/sbin/${0##*/}" "$@"
+`
+
+// stoppable is a guest with the stopper in place.
+func stoppable(t *testing.T) *lab.Machine {
+	m := adopted(t, "trixie", "single")
+	for _, tool := range []string{"zfs", "zpool"} {
+		m.Write("/root/stop/"+tool, []byte(stopper), 0o755)
+	}
+	return m
+}
+
+// stopped is the command with the stopper in charge.
+func stopped(how string, at int, command string) string {
+	return fmt.Sprintf("echo 0 > /run/stop.n; STOP=%s STOP_AT=%d PATH=/root/stop:$PATH %s", how, at, command)
+}
+
+// calls is how many programs of ZFS a command runs; it does not run again.
+func calls(m *lab.Machine, command string) int {
+	m.MustRun(stopped("none", 0, command))
+	n, _ := strconv.Atoi(strings.TrimSpace(m.MustRun("cat /run/stop.n")))
+	return n
+}
+
+// world is all of the pool that a user could tell apart, the menu, and mounts.
+func world(m *lab.Machine) string {
+	return m.MustRun(`zfs list -Ho name,origin -t all -r rpool
+		zfs get -Ho name,property,value -s local -t filesystem,volume all | grep -v 'snapbe:journal'
+		zpool get -Ho value bootfs rpool
+		cat /boot/grub/snapbe.cfg
+		findmnt -nlo SOURCE,TARGET -t zfs | grep -v /root/ ; grep -c 'ROOT/new' /proc/[0-9]*/mounts | grep -v ':0$' || true`)
+}
+
+var (
+	uuidForm = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	snapName = regexp.MustCompile(`@20[0-9]{2}-[0-9:.-]+`)
+)
+
+// normal takes from a world what differs between two runs of one operation.
+func normal(world string) string {
+	var out []string
+	for line := range strings.Lines(world) {
+		out = append(out, snapName.ReplaceAllString(uuidForm.ReplaceAllString(line, "UUID"), "@TIME"))
+	}
+	return strings.Join(out, "")
+}
+
+// stopCase is an operation to be stopped, how to make ready for it, and how to
+// go back to before it.
+type stopCase struct {
+	name, ready, run, back string
+}
+
+var stopCases = []stopCase{
+	{"create", "true", "snapbe create -d 'a try' new", "snapbe destroy -F new"},
+	{"activate", "snapbe create new", "snapbe activate new", "snapbe activate debian"},
+	{"destroy", "snapbe create new", "snapbe destroy -F new", "snapbe create new"},
+}
+
+// TestKilled kills snapbe before each program of ZFS that it runs: recover
+// brings the operation to exactly before or exactly after.
+func TestKilled(t *testing.T) {
+	m := stoppable(t)
+	for _, c := range stopCases {
+		t.Run(c.name, func(t *testing.T) {
+			m.Bind(t)
+			m.MustRun(c.ready)
+			before := normal(world(m))
+			n := calls(m, c.run)
+			after := normal(world(m))
+			require.NotEqual(t, before, after)
+			m.MustRun(c.back)
+			require.Equal(t, before, normal(world(m)), "the case must lead back")
+			for at := 1; at <= n; at++ {
+				out, err := m.Run(stopped("kill", at, c.run))
+				require.Error(t, err, "stopped at call %d of %d: %s", at, n, out)
+				m.MustRun("snapbe recover")
+				got := normal(world(m))
+				if got != before {
+					require.Equal(t, after, got, "killed before call %d of %d", at, n)
+					m.MustRun(c.back)
+				}
+			}
+			m.MustRun("snapbe activate debian; snapbe destroy -F new 2>/dev/null || true")
+		})
+	}
+}
+
+// TestPowerCut takes the power away in the middle of operations: the machine
+// boots by itself into the BE that was good, and has ended the operation.
+func TestPowerCut(t *testing.T) {
+	m := stoppable(t)
+	for _, c := range stopCases {
+		t.Run(c.name, func(t *testing.T) {
+			m.Bind(t)
+			m.MustRun(c.ready)
+			before := normal(world(m))
+			n := calls(m, c.run)
+			after := normal(world(m))
+			m.MustRun(c.back)
+			for _, at := range []int{n / 2, n - 2, n} {
+				m.SkipConsole()
+				m.Write("/root/aside.sh", []byte(stopped("cut", at, c.run)+"\n"), 0o755)
+				m.MustRun("setsid sh /root/aside.sh > /root/aside.log 2>&1 < /dev/null &")
+				said := m.Expect(`stopped before: ([^\r\n]*)`, time.Minute)
+				t.Logf("%s: power cut before call %d of %d: %s", c.name, at, n, said[1])
+				m.PowerCut()
+				m.PowerOn()
+				m.WaitSSH(bootTime)
+				m.MustRun("systemctl is-system-running --wait >/dev/null || true")
+				assert.Contains(t, []string{"debian", "new"}, running(m))
+				assert.Empty(t, m.MustRun("systemctl --failed --no-legend --plain"))
+				assert.Equal(t, "-\n", m.MustRun("zfs get -Ho value org.snapbe:journal rpool/ROOT"), "recovered at boot")
+				if running(m) == "new" {
+					m.RunReboot("snapbe activate --reboot debian", bootTime)
+				}
+				if got := normal(world(m)); got != before {
+					require.Equal(t, after, got, "cut before call %d of %d", at, n)
+					m.MustRun(c.back)
+				}
+			}
+			m.MustRun("snapbe activate debian; snapbe destroy -F new 2>/dev/null || true")
+		})
+	}
+}
