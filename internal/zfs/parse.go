@@ -13,21 +13,20 @@ import (
 // not have yet. All other lines belong to the value before.
 func parseGet(out string, order []string) ([]Dataset, error) {
 	p := getParser{order: order}
-	for line := range strings.SplitAfterSeq(out, "\n") {
-		if line == "" {
-			continue
+	start, end := 0, 0 // the record at hand
+	for line := range strings.Lines(out) {
+		if end > start && p.begins(line, out[start:end]) {
+			if err := p.take(out[start:end]); err != nil {
+				return nil, err
+			}
+			start = end
 		}
-		if p.record != "" && !p.begins(line) {
-			p.record += line
-			continue
-		}
-		if err := p.flush(); err != nil {
+		end += len(line)
+	}
+	if end > start {
+		if err := p.take(out[start:end]); err != nil {
 			return nil, err
 		}
-		p.record = line
-	}
-	if err := p.flush(); err != nil {
-		return nil, err
 	}
 	if n := len(p.all); n > 0 && len(order) > 0 && p.next != 0 {
 		return nil, fmt.Errorf("zfs get ended within the properties of %q", p.all[n-1].Name)
@@ -36,69 +35,62 @@ func parseGet(out string, order []string) ([]Dataset, error) {
 }
 
 type getParser struct {
-	order  []string
-	all    []Dataset
-	next   int    // the place in order of the property after the last
-	record string // the lines of the record at hand
+	order []string
+	all   []Dataset
+	seen  map[string]bool // the datasets in all
+	next  int             // the place in order of the record at hand
 }
 
 // begins tells whether a line begins the record that follows the one at hand.
-func (p *getParser) begins(line string) bool {
-	name, prop, _, _, ok := fields(p.record)
-	if !ok {
-		return false
-	}
-	nextName, rest, ok := strings.Cut(line, "\t")
-	if !ok {
-		return false
-	}
+func (p *getParser) begins(line, record string) bool {
+	name, rest, _ := strings.Cut(record, "\t")
+	prop, _, _ := strings.Cut(rest, "\t")
+	nextName, rest, _ := strings.Cut(line, "\t")
 	nextProp, _, ok := strings.Cut(rest, "\t")
-	if !ok || !names.MatchString(nextName) {
+	if !ok || !p.follows(name, prop, nextName, nextProp) {
 		return false
 	}
+	_, _, _, _, whole := fields(record)
+	return whole
+}
+
+// follows tells whether a property can come after another one.
+func (p *getParser) follows(name, prop, nextName, nextProp string) bool {
 	if len(p.order) > 0 {
 		next := (p.next + 1) % len(p.order)
-		return nextProp == p.order[next] && (nextName == name) == (next != 0)
+		return nextProp == p.order[next] && (nextName == name) == (next != 0) && names.MatchString(nextName)
+	}
+	if !propNames.MatchString(nextProp) || !names.MatchString(nextName) {
+		return false
 	}
 	if nextName != name {
-		return propNames.MatchString(nextProp) && !p.known(nextName)
+		return !p.seen[nextName]
 	}
-	last := len(p.all) - 1
-	seen := nextProp == prop
-	if last >= 0 && p.all[last].Name == name {
-		_, was := p.all[last].Props[nextProp]
-		seen = seen || was
+	had := false
+	if n := len(p.all); n > 0 && p.all[n-1].Name == name {
+		_, had = p.all[n-1].Props[nextProp]
 	}
-	return propNames.MatchString(nextProp) && !seen
+	return nextProp != prop && !had
 }
 
-// known tells whether a dataset came before.
-func (p *getParser) known(name string) bool {
-	for _, d := range p.all {
-		if d.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-// flush takes the record at hand into the answer.
-func (p *getParser) flush() error {
-	if p.record == "" {
-		return nil
-	}
-	name, prop, value, source, ok := fields(p.record)
+// take adds a record to the answer.
+func (p *getParser) take(record string) error {
+	name, prop, value, source, ok := fields(record)
 	if !ok || !names.MatchString(name) {
-		return fmt.Errorf("zfs get printed %q", p.record)
+		return fmt.Errorf("zfs get printed %q", record)
 	}
 	if len(p.order) > 0 {
 		if prop != p.order[p.next] {
-			return fmt.Errorf("zfs get printed %q where %q must come", p.record, p.order[p.next])
+			return fmt.Errorf("zfs get printed %q where %q must come", record, p.order[p.next])
 		}
 		p.next = (p.next + 1) % len(p.order)
 	}
 	if n := len(p.all); n == 0 || p.all[n-1].Name != name {
 		p.all = append(p.all, Dataset{Name: name, Props: map[string]Property{}})
+		if p.seen == nil {
+			p.seen = map[string]bool{}
+		}
+		p.seen[name] = true
 	}
 	d := &p.all[len(p.all)-1]
 	switch {
@@ -110,7 +102,6 @@ func (p *getParser) flush() error {
 	if !strings.Contains(prop, ":") || value != "-" || source != "-" {
 		d.Props[prop] = Property{Value: value, Source: sourceOf(name, source)}
 	}
-	p.record = ""
 	return nil
 }
 

@@ -63,3 +63,9 @@ func refused(verb, name string, err error) error {
 	}
 	return e
 }
+
+// complained tells whether a program that was refused said so.
+func complained(err error, pattern *regexp.Regexp) bool {
+	failed, ok := errors.AsType[*command.Error](err)
+	return ok && pattern.MatchString(failed.Stderr)
+}

@@ -56,7 +56,7 @@ func (t *Tools) set(ctx context.Context, c Change) error {
 			argv = append(argv, "-u")
 		}
 		_, err := t.run(ctx, "set", c.Dataset, append(argv, values...)...)
-		if err != nil && quiet && noUpdate.MatchString(err.Error()) {
+		if quiet && complained(err, noUpdate) {
 			_, err = t.run(ctx, "set", c.Dataset, append([]string{"zfs", "set"}, values...)...)
 		}
 		if err != nil {

@@ -186,7 +186,7 @@ func (t *Tools) Rename(ctx context.Context, from, to string) error {
 	}
 	if !strings.Contains(from, "@") {
 		_, err := t.run(ctx, "rename", from, "zfs", "rename", "-u", "--", from, to)
-		if err == nil || !notApplicable.MatchString(err.Error()) {
+		if !complained(err, notApplicable) {
 			return err
 		}
 	}
