@@ -130,6 +130,8 @@ func TestExecInside(t *testing.T) {
 		echo tmp=$(ls /tmp /dev/shm)
 		echo one=$(ls /proc/1/root/)
 		echo up=$(ls /proc/1/root/.. /../..)
+		echo sysfs=$(ls /sys/fs)
+		echo umask=$(umask) $(stat -c %a /run/systemd/resolve /run /run/lock /tmp /etc/resolv.conf -L)
 		echo chrooted=$([ /proc/1/root/. -ef / ] || echo yes)
 		ls -l /proc/1/fd /proc/1/cwd | sed 's/.* -> /fd=/'
 		echo grub=$(ls /boot/grub)
@@ -139,6 +141,7 @@ func TestExecInside(t *testing.T) {
 		grep -c . /etc/resolv.conf
 		grep -c ' /usr [^ ]* ro,' /proc/mounts
 		cut -d ' ' -f 2 /proc/mounts | grep -v '^/\(proc\|sys\|dev\)/' | sort | xargs`
+	defer unix.Umask(unix.Umask(0o077))
 	out, code, err := run(t, tree, ExecSpec{
 		Argv: []string{"sh", "-c", script, "sh", "a b", "\xff"}, Env: []string{"A=x\xfe"}, Dir: "var/tmp",
 		Hostname: "be-host", Extra: []Entry{grub},
@@ -146,6 +149,8 @@ func TestExecInside(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, code, out)
 	resolv, err := os.ReadFile("/etc/resolv.conf")
+	require.NoError(t, err)
+	sysfs, err := filepath.Glob("/sys/fs/*")
 	require.NoError(t, err)
 	require.Equal(t, fmt.Sprintf(`host=be-host
 pwd=/var/tmp
@@ -156,6 +161,8 @@ run=lock systemd/resolve system
 tmp=/dev/shm: /tmp:
 one=tree
 up=/../..: bin boot dev etc lib lib64 proc root run sbin sys tmp usr var /proc/1/root/..: tree
+sysfs=%s
+umask=0077 755 755 1777 1777 444
 chrooted=yes
 grub=grub.cfg
 sys=1
@@ -163,7 +170,7 @@ sysctl=2
 %d
 1
 / /boot/grub /dev /proc /run /sys /tmp /usr
-`, "\xfe", "\xff", strings.Count(string(resolv), "\n")), dropLines(out, "shell=", "fd=", "total ", "/proc/1/fd:", "\n"))
+`, "\xfe", "\xff", strings.ReplaceAll(strings.Join(sysfs, " "), "/sys/fs/", ""), strings.Count(string(resolv), "\n")), dropLines(out, "shell=", "fd=", "total ", "/proc/1/fd:", "\n"))
 	for line := range strings.Lines(out) {
 		if fd, ok := strings.CutPrefix(strings.TrimSpace(line), "fd=/"); ok && fd != "" {
 			require.True(t, fd == "dev/null" || strings.HasSuffix(fd, "/out"), "PID 1 has %q of the host open", fd)

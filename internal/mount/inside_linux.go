@@ -29,6 +29,12 @@ func (p *pid1) setUp() error {
 			return fmt.Errorf("set host name %q: %w", p.Hostname, err)
 		}
 	}
+	// The command keeps the caller's umask.
+	defer unix.Umask(unix.Umask(0o022))
+	host, err := cloneHost()
+	if err != nil {
+		return err
+	}
 	s, err := assemble(p.Tree, false)
 	if err != nil {
 		return err
@@ -38,7 +44,7 @@ func (p *pid1) setUp() error {
 		return fmt.Errorf("open dataset %q: %w", p.Tree[0].Dataset, err)
 	}
 	defer unix.Close(root)
-	for _, f := range []func(root int) error{p.mountProc, p.mountHost, p.mountRun, p.mountTmp} {
+	for _, f := range []func(root int) error{p.mountProc, host.mount, p.mountRun, p.mountTmp} {
 		if err := f(root); err != nil {
 			return fmt.Errorf("set up dataset %q to run in: %w", p.Tree[0].Dataset, err)
 		}
@@ -80,7 +86,7 @@ func (p *pid1) mountProc(root int) error {
 		} else if err != nil {
 			return fmt.Errorf("open %q: %w", path, err)
 		}
-		err = cloneOnto(fd, "", fd, unix.MOUNT_ATTR_RDONLY)
+		err = readOnly(fd)
 		unix.Close(fd)
 		if err != nil {
 			return fmt.Errorf("make %q read-only: %w", path, err)
@@ -89,39 +95,69 @@ func (p *pid1) mountProc(root int) error {
 	return nil
 }
 
-// mountHost shows the host's devices, which update-grub looks for the boot
-// disks in, and its kernel's view of them. Shared memory is not shared.
-func (p *pid1) mountHost(root int) error {
-	for _, h := range []struct {
-		name string
-		attr uint64
-	}{{"sys", unix.MOUNT_ATTR_RDONLY}, {"dev", 0}} {
-		at, err := openDir(root, h.name)
-		if err != nil {
-			return fmt.Errorf("mount point %q: %w", h.name, explain(err))
-		}
-		err = cloneOnto(unix.AT_FDCWD, "/"+h.name, at, h.attr)
-		unix.Close(at)
-		if err != nil {
-			return fmt.Errorf("show the host's %q: %w", "/"+h.name, err)
-		}
-	}
-	return mountFresh(root, "dev/shm", "1777")
-}
-
-// cloneOnto shows a directory tree of the host, or a file, at another place.
-// Later mounts and unmounts of the host reach it, but not the other way.
-func cloneOnto(dir int, path string, at int, attr uint64) error {
-	fd, err := unix.OpenTree(dir, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_EMPTY_PATH)
+// readOnly covers a directory or a file with itself.
+func readOnly(at int) error {
+	fd, err := cloneMounts(at, "", unix.MOUNT_ATTR_RDONLY)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
+	return moveOnto(fd, at)
+}
+
+// cloneMounts copies a file or a directory with all that is mounted beneath
+// it. Later mounts and unmounts of the original reach the copy, but not the
+// other way.
+func cloneMounts(dir int, path string, attr uint64) (int, error) {
+	fd, err := unix.OpenTree(dir, path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE|unix.AT_EMPTY_PATH)
+	if err != nil {
+		return -1, err
+	}
 	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attr, Propagation: unix.MS_SLAVE})
 	if err != nil {
-		return err
+		unix.Close(fd)
+		return -1, err
 	}
-	return moveOnto(fd, at)
+	return fd, nil
+}
+
+// hostMounts is what of the host shows in a tree: its devices, which
+// update-grub looks for the boot disks in, and its kernel's view of them,
+// which can only be read. They are copied before the tree is put together,
+// which may happen right there.
+type hostMounts struct{ sys, dev int }
+
+func cloneHost() (hostMounts, error) {
+	sys, err := cloneMounts(unix.AT_FDCWD, "/sys", unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return hostMounts{}, fmt.Errorf("show the host's /sys: %w", err)
+	}
+	dev, err := cloneMounts(unix.AT_FDCWD, "/dev", 0)
+	if err != nil {
+		unix.Close(sys)
+		return hostMounts{}, fmt.Errorf("show the host's /dev: %w", err)
+	}
+	return hostMounts{sys, dev}, nil
+}
+
+// mount shows them below root. Shared memory is not shared.
+func (h hostMounts) mount(root int) error {
+	for _, m := range []struct {
+		dir string
+		fd  int
+	}{{"sys", h.sys}, {"dev", h.dev}} {
+		defer unix.Close(m.fd)
+		at, err := openDir(root, m.dir)
+		if err != nil {
+			return fmt.Errorf("mount point %q: %w", m.dir, explain(err))
+		}
+		err = moveOnto(m.fd, at)
+		unix.Close(at)
+		if err != nil {
+			return fmt.Errorf("show the host's %q: %w", "/"+m.dir, err)
+		}
+	}
+	return mountFresh(root, "dev/shm", "1777")
 }
 
 // mountRun gives an empty /run, so that no socket of the host is there. The

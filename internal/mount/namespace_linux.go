@@ -183,8 +183,10 @@ func makeDir(root int, path string) error {
 	err = unix.Mkdirat(parent, filepath.Base(path), 0o755)
 	if errors.Is(err, unix.EEXIST) {
 		return nil
+	} else if err != nil {
+		return err
 	}
-	return err
+	return unix.Fchmodat(parent, filepath.Base(path), 0o755, 0) // whatever the umask is
 }
 
 func explain(err error) error {
