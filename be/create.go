@@ -371,7 +371,7 @@ func (c *creation) dropClones(ctx context.Context) error {
 
 func (m *Manager) destroyTree(ctx context.Context, root, id string) error {
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
-		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{propOp}})
+		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"origin", propOp}})
 	if zfs.Is(err, zfs.NotFound) {
 		return nil
 	} else if err != nil {
@@ -383,16 +383,39 @@ func (m *Manager) destroyTree(ctx context.Context, root, id string) error {
 	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(ds)})
 }
 
-// bottomUp orders a listing for destruction: what lies below comes first.
+// bottomUp orders a listing for destruction: what lies below a dataset comes
+// before it, and what was cloned from a snapshot before that.
 func bottomUp(ds []zfs.Dataset) []string {
-	names := make([]string, 0, len(ds))
+	before := map[string][]string{}
 	for _, d := range ds {
-		names = append(names, d.Name)
+		before[parent(d.Name)] = append(before[parent(d.Name)], d.Name)
+		before[d.Value("origin")] = append(before[d.Value("origin")], d.Name)
 	}
-	slices.SortStableFunc(names, func(a, b string) int {
-		return strings.Count(b, "/")*2 + strings.Count(b, "@") - strings.Count(a, "/")*2 - strings.Count(a, "@")
-	})
+	names := make([]string, 0, len(ds))
+	seen := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		for _, b := range before[name] {
+			visit(b)
+		}
+		names = append(names, name)
+	}
+	for _, d := range ds {
+		visit(d.Name)
+	}
 	return names
+}
+
+// parent is the dataset that another one, or a snapshot, lies below.
+func parent(name string) string {
+	if i := strings.LastIndexAny(name, "/@"); i >= 0 {
+		return name[:i]
+	}
+	return ""
 }
 
 // newBE is the new one as later steps see it.

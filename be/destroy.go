@@ -3,12 +3,14 @@ package be
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
 
 	"snapbe/internal/journal"
+	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
 )
 
@@ -22,6 +24,22 @@ type destroyArgs struct {
 	All    bool     `json:"all,omitempty"`
 	With   []string `json:"with,omitempty"`
 	Origin bool     `json:"origin,omitempty"`
+	// Upto is, for each root, when the newest thing below it was made that
+	// the user was told of, as a transaction group; newer ones stop it.
+	Upto []uint64 `json:"upto,omitempty"`
+}
+
+// upto is the bound for a root; one without a bound has none yet.
+func upto(bounds []uint64, i int) uint64 {
+	if i < len(bounds) {
+		return bounds[i]
+	}
+	return math.MaxUint64
+}
+
+// appeared refuses what was made since the plan, which nobody agreed to lose.
+func appeared(what, name string) error {
+	return refuse(Failed, "run it again to see all that goes", "%s: %s appeared after the plan was made", what, name)
 }
 
 func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -38,7 +56,7 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if isSnap {
 		return m.planDestroySnapshot(ctx, st, b, snap, what)
 	}
-	if err := r.refuse(b, what); err != nil {
+	if err := r.refuse(st, b, what); err != nil {
 		return nil, err
 	}
 	args := destroyArgs{Roots: b.datasets(), UUID: b.UUID, All: r.Snapshots, Origin: r.Origin}
@@ -49,18 +67,22 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		}
 		args.With = append(args.With, s)
 	}
-	op := m.destroyOperation(m.sys.UUID(), args, b.Mountpoint)
-	op.verb = what
-	op.plan = Plan{root: st.root, Title: what}
-	op.result.Name = b.Name
-	for _, root := range args.Roots {
-		rem, err := m.removal(ctx, root, args, what)
+	if err := m.checkWith(ctx, args, b, what); err != nil {
+		return nil, err
+	}
+	plan := Plan{root: st.root, Title: what}
+	for i := range args.Roots {
+		rem, err := m.removal(ctx, i, args, what)
 		if err != nil {
 			return nil, err
 		}
-		op.plan.Frees += rem.frees
-		op.plan.Notes = append(op.plan.Notes, rem.notes...)
+		plan.Frees += rem.frees
+		plan.Notes = append(plan.Notes, rem.notes...)
+		args.Upto = append(args.Upto, rem.newest)
 	}
+	op := m.destroyOperation(m.sys.UUID(), args, st.mounted(b))
+	op.verb, op.plan = what, plan
+	op.result.Name = b.Name
 	if b.Previous {
 		op.plan.Notes = append(op.plan.Notes, "failback will have nothing to go to until another boot environment is activated")
 	}
@@ -68,15 +90,36 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	return op, nil
 }
 
+// checkWith refuses a name that no snapshot has: it would be a slip.
+func (m *Manager) checkWith(ctx context.Context, args destroyArgs, b BE, what string) error {
+	if len(args.With) == 0 {
+		return nil
+	}
+	if length := len(strings.Join(args.With, `","`)); length > journal.MaxRecord/2 {
+		return refuse(Invalid, "-s takes all of its snapshots along; or snapbe destroy BE@SNAP one by one before",
+			"%s: more snapshots are named than can be recorded", what)
+	}
+	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: args.Roots, Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"type"}})
+	if err != nil {
+		return err
+	}
+	for _, w := range args.With {
+		if !slices.ContainsFunc(snaps, func(s zfs.Dataset) bool { return strings.HasSuffix(s.Name, "@"+w) }) {
+			return refuse(NotFound, "snapbe list -s "+b.Name+" shows the snapshots", "%s with %q: no such snapshot", what, b.Name+"@"+w)
+		}
+	}
+	return nil
+}
+
 // refuse refuses what must never go.
-func (r Destroy) refuse(b BE, what string) error {
+func (r Destroy) refuse(st *state, b BE, what string) error {
 	switch {
 	case b.Running:
 		return refuse(Busy, "snapbe activate another one and reboot into it first", "%s: it is running", what)
 	case b.Default:
 		return refuse(Busy, "snapbe activate another one first", "%s: it is the one that boots next", what)
-	case b.Mountpoint != "" && !r.Force:
-		return refuse(Busy, "snapbe unmount "+b.Name+", or -f", "%s: it is mounted at %s", what, b.Mountpoint)
+	case !r.Force:
+		return st.refuseMounted(b, what, ", or -f")
 	}
 	return nil
 }
@@ -88,14 +131,17 @@ type removal struct {
 	// themselves is not known before.
 	frees uint64
 	notes []string
+	// newest is the transaction group that the newest of all was made in.
+	newest uint64
 }
 
 var removalProps = []string{"createtxg", "clones", "origin", "used", "usedbydataset", "usedbyrefreservation", "userrefs", propOp}
 
-// removal works out, for the datasets below root: which clones elsewhere are
+// removal works out, for the datasets below the root of that number: which clones elsewhere are
 // promoted, which snapshots thereby go over to them, which ones are lost, and
 // which origins nobody needs any more.
-func (m *Manager) removal(ctx context.Context, root string, args destroyArgs, what string) (removal, error) {
+func (m *Manager) removal(ctx context.Context, i int, args destroyArgs, what string) (removal, error) {
+	root := args.Roots[i]
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
 		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: removalProps})
 	if zfs.Is(err, zfs.NotFound) {
@@ -105,6 +151,11 @@ func (m *Manager) removal(ctx context.Context, root string, args destroyArgs, wh
 	}
 	t := taking{m: m, root: root, args: args, what: what, snaps: map[string][]zfs.Dataset{}}
 	for _, d := range ds {
+		made := txg(d)
+		if made > upto(args.Upto, i) {
+			return removal{}, appeared(what, d.Name)
+		}
+		t.rem.newest = max(t.rem.newest, made)
 		if name, _, ok := splitName(d.Name); ok {
 			t.snaps[name] = append(t.snaps[name], d)
 		}
@@ -147,7 +198,7 @@ type taking struct {
 
 // dataset decides about one dataset and its snapshots.
 func (t *taking) dataset(d zfs.Dataset) error {
-	t.gone = append(t.gone, zfs.Dataset{Name: d.Name})
+	t.gone = append(t.gone, d)
 	t.rem.frees += number(d.Value("usedbydataset")) + number(d.Value("usedbyrefreservation"))
 	snaps := t.snaps[d.Name]
 	at, clone := youngestOrigin(snaps, t.root)
@@ -202,16 +253,24 @@ func (t *taking) moved(snaps []zfs.Dataset, clone string) {
 // where that was agreed to.
 func (t *taking) lose(s zfs.Dataset) error {
 	_, snap, _ := splitName(s.Name)
-	if n := number(s.Value("userrefs")); n > 0 {
-		return refuse(Busy, "zfs holds "+s.Name+" shows who holds it; zfs release gives it free", "%s: the snapshot %s is held", t.what, s.Name)
+	if number(s.Value("userrefs")) > 0 {
+		return held(t.what, s.Name)
 	}
 	if s.Local(propOp) == "" && !t.args.All && !slices.Contains(t.args.With, snap) {
 		return refuse(Failed, "-s takes all of its snapshots along; naming it takes this one",
 			"%s: the snapshot %s, which snapbe did not make, would be lost", t.what, s.Name)
 	}
-	t.gone = append(t.gone, zfs.Dataset{Name: s.Name})
+	if s.Local(propOp) == "" {
+		t.rem.notes = append(t.rem.notes, "goes: "+s.Name)
+	}
+	t.gone = append(t.gone, s)
 	t.rem.frees += number(s.Value("used"))
 	return nil
+}
+
+// held refuses to lose a snapshot with a hold on it (zfs-hold(8)).
+func held(what, snapshot string) error {
+	return refuse(Busy, "zfs holds "+snapshot+" shows who holds it; zfs release lets it go", "%s: the snapshot %s is held", what, snapshot)
 }
 
 // refuseClashes refuses a promotion that would bring a clone a second snapshot
@@ -240,7 +299,8 @@ func (t *taking) origins(ctx context.Context) error {
 	if len(t.origin) == 0 {
 		return nil
 	}
-	ds, err := t.m.sys.ZFS.Get(ctx, zfs.Query{Roots: t.origin, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "used", "userrefs", propOp}})
+	slices.Sort(t.origin)
+	ds, err := t.m.sys.ZFS.Get(ctx, zfs.Query{Roots: slices.Compact(t.origin), Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "used", "userrefs", propOp}})
 	if err != nil {
 		return err
 	}
@@ -260,17 +320,17 @@ func (t *taking) origins(ctx context.Context) error {
 // destroyOperation: the mark hides the BE first, from the menu too. Then each
 // pool's part goes in one transaction group; until the root dataset has gone
 // there is a way back, after that only forward.
-func (m *Manager) destroyOperation(id string, args destroyArgs, mounted string) *operation {
+func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.Mounted) *operation {
 	root := args.Roots[0]
 	op := &operation{kind: "destroy", id: id, args: args, verb: fmt.Sprintf("destroy %q", root)}
-	if mounted != "" {
-		op.add(journal.Step{Name: "unmount it from " + mounted, Do: func(context.Context) error { return m.sys.Host.Detach(mounted, true) }})
+	for _, mnt := range mounted {
+		op.add(journal.Step{Name: "unmount it from " + mnt.Dir, Do: func(context.Context) error { return m.sys.Host.Detach(mnt.Dir, true) }})
 	}
 	op.add(m.hideStep(root, id))
 	first := len(op.steps)
 	for i, r := range args.Roots {
 		op.add(journal.Step{Name: "destroy " + r, Final: i > 0, Do: func(ctx context.Context) error {
-			rem, err := m.removal(ctx, r, args, op.verb)
+			rem, err := m.removal(ctx, i, args, op.verb)
 			if err != nil || len(rem.Datasets) == 0 {
 				return err
 			}
@@ -333,7 +393,7 @@ func (m *Manager) planDestroySnapshot(ctx context.Context, st *state, b BE, snap
 				return nil, refuse(Failed, "destroy those first", "%s: %s is the origin of %s", what, s.Name, c)
 			}
 			if number(s.Value("userrefs")) > 0 {
-				return nil, refuse(Busy, "zfs holds "+s.Name+" shows who holds it", "%s: %s is held", what, s.Name)
+				return nil, held(what, s.Name)
 			}
 			op.plan.Frees += number(s.Value("used"))
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"snapbe/internal/journal"
@@ -122,17 +123,26 @@ func explain(verb string, err error) error {
 	var told *Error
 	var pending *journal.PendingError
 	switch {
-	case err == nil || errors.As(err, &told):
-		return err
+	case err == nil:
+		return nil
 	case errors.As(err, &pending):
-		return &Error{Code: Pending, Text: verb, Err: err,
+		// Before what a step itself said: that nothing was undone matters
+		// more, and its hint is for another time.
+		return &Error{Code: Pending, Text: verb, Err: plain(err, verb),
 			Hint: "the operation stopped half-way; snapbe recover ends it"}
+	case errors.As(err, &told):
+		return err
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: Failed, Text: verb, Err: errors.New("interrupted; everything was undone")}
 	case zfs.Is(err, zfs.Busy):
 		return &Error{Code: Busy, Text: verb, Err: err}
 	}
 	return &Error{Code: Failed, Text: verb, Err: err}
+}
+
+// plain is an error without the verb, where a step has said that already.
+func plain(err error, verb string) error {
+	return errors.New(strings.TrimPrefix(err.Error(), verb+": "))
 }
 
 // refusePending refuses a change while an interrupted operation waits.

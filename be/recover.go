@@ -78,7 +78,7 @@ func (m *Manager) rebuild(st *state, rec journal.Record) (op *operation, err err
 	case "rename":
 		op, err = build(rec, func(a renameArgs) *operation { return m.renameOperation(rec.ID, a) })
 	case "destroy":
-		op, err = build(rec, func(a destroyArgs) *operation { return m.destroyOperation(rec.ID, a, "") })
+		op, err = build(rec, func(a destroyArgs) *operation { return m.destroyOperation(rec.ID, a, nil) })
 	case "destroy-snapshot":
 		op, err = build(rec, func(a snapshotArgs) *operation { return m.destroySnapshotOperation(rec.ID, a) })
 	case "rollback":

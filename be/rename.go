@@ -35,11 +35,12 @@ func (r Rename) plan(ctx context.Context, m *Manager) (*operation, error) {
 	case b.Default:
 		return nil, refuse(Busy, "snapbe activate another one first: a power cut between the new name and the new menu would find nothing to boot",
 			"%s: it is the one that boots next", what)
-	case b.Mountpoint != "":
-		return nil, refuse(Busy, "snapbe unmount "+b.Name, "%s: it is mounted at %s", what, b.Mountpoint)
 	case b.UUID == "":
 		return nil, refuse(Failed, fmt.Sprintf("zfs set %s=$(uuidgen) %s gives it one", propUUID, b.Dataset),
 			"%s: it has no UUID, by which an interrupted rename is told", what)
+	}
+	if err := st.refuseMounted(b, what, ""); err != nil {
+		return nil, err
 	}
 	if err := (Create{Name: r.To}).check(ctx, m, st, fmt.Sprintf("%s to %q", what, r.To)); err != nil {
 		return nil, err

@@ -3,7 +3,7 @@ package be
 import (
 	"context"
 	"fmt"
-	"strings"
+	"path"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
@@ -15,6 +15,9 @@ type rollbackArgs struct {
 	Roots []string `json:"roots"`
 	Snap  string   `json:"snap"`
 	Newer bool     `json:"newer,omitempty"`
+	// Upto is, for each root, when the newest snapshot below it was made
+	// that the user was told of; see destroyArgs.
+	Upto []uint64 `json:"upto,omitempty"`
 }
 
 func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -31,62 +34,86 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case b.Running:
+	if b.Running {
 		return nil, refuse(Busy, fmt.Sprintf("snapbe create -e %s makes a boot environment of it", r.Name), "%s: %q is running", what, name)
-	case b.Mountpoint != "":
-		return nil, refuse(Busy, "snapbe unmount "+b.Name, "%s: %q is mounted at %s", what, name, b.Mountpoint)
+	}
+	if err := st.refuseMounted(b, what, ""); err != nil {
+		return nil, err
 	}
 	args := rollbackArgs{Roots: b.datasets(), Snap: snap, Newer: r.Newer}
-	op := m.rollbackOperation(m.sys.UUID(), args)
-	op.verb = what
-	op.plan = Plan{root: st.root, Title: what}
-	for _, root := range args.Roots {
-		_, newer, err := m.rollbackList(ctx, root, args, what)
+	plan := Plan{root: st.root, Title: what}
+	for i := range args.Roots {
+		l, err := m.rollbackList(ctx, i, args, what)
 		if err != nil {
 			return nil, err
 		}
-		for _, n := range newer {
-			op.plan.Notes = append(op.plan.Notes, "goes: "+n)
+		for _, n := range l.goes {
+			plan.Notes = append(plan.Notes, "goes: "+n)
 		}
+		args.Upto = append(args.Upto, l.newest)
 	}
+	op := m.rollbackOperation(m.sys.UUID(), args)
+	op.verb, op.plan = what, plan
 	op.result.Name = b.Name
 	return op, nil
 }
 
-// rollbackList lists, below one root, the snapshots to go back to and the
-// newer ones that go; it refuses what would lose more than was agreed to.
-func (m *Manager) rollbackList(ctx context.Context, root string, args rollbackArgs, what string) (to, newer []string, err error) {
+// rollbackList is what rolling back below one root means.
+type rollbackList struct {
+	// to are the snapshots to go back to, goes the newer ones.
+	to, goes []string
+	// newest is the transaction group that the newest of all was made in.
+	newest uint64
+}
+
+// rollbackList lists the snapshots below the root of that number; it refuses
+// what would lose more than was agreed to.
+func (m *Manager) rollbackList(ctx context.Context, i int, args rollbackArgs, what string) (l rollbackList, err error) {
+	root := args.Roots[i]
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
-		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"createtxg", "clones", propOp}})
+		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"createtxg", "clones", "userrefs", propOp}})
 	if err != nil {
-		return nil, nil, err
+		return l, err
 	}
 	target := map[string]uint64{}
 	for _, d := range ds {
+		l.newest = max(l.newest, txg(d))
 		if name, snap, ok := splitName(d.Name); ok && snap == args.Snap {
-			target[name] = number(d.Value("createtxg"))
-			to = append(to, d.Name)
+			target[name] = txg(d)
+			l.to = append(l.to, d.Name)
 		}
 	}
 	for _, d := range ds {
 		name, _, isSnap := splitName(d.Name)
-		txg, ok := target[name]
-		switch {
-		case !ok:
-			return nil, nil, refuse(NotFound, "snapbe list -s "+name[strings.LastIndex(name, "/")+1:]+" shows the snapshots",
-				"%s: %s has no snapshot of that name", what, name)
-		case !isSnap || number(d.Value("createtxg")) <= txg:
-		case d.Value("clones") != "":
-			return nil, nil, refuse(Failed, "destroy what was cloned from it first",
-				"%s: the newer snapshot %s is the origin of %s", what, d.Name, d.Value("clones"))
-		case !args.Newer && d.Local(propOp) == "":
-			return nil, nil, refuse(Failed, "with --newer it goes", "%s: the newer snapshot %s would be lost", what, d.Name)
-		default:
-			newer = append(newer, d.Name)
+		to, ok := target[name]
+		if !ok {
+			return l, refuse(NotFound, "snapbe list -s "+path.Base(root)+" shows the snapshots", "%s: %s has no snapshot of that name", what, name)
 		}
+		if !isSnap || txg(d) <= to {
+			continue
+		}
+		if txg(d) > upto(args.Upto, i) {
+			return l, appeared(what, d.Name)
+		}
+		if err := args.refuse(d, what); err != nil {
+			return l, err
+		}
+		l.goes = append(l.goes, d.Name)
 	}
-	return to, newer, nil
+	return l, nil
+}
+
+// refuse refuses to lose a snapshot that is newer.
+func (a rollbackArgs) refuse(d zfs.Dataset, what string) error {
+	switch {
+	case d.Value("clones") != "":
+		return refuse(Failed, "destroy what was cloned from it first", "%s: the newer snapshot %s is the origin of %s", what, d.Name, d.Value("clones"))
+	case number(d.Value("userrefs")) > 0:
+		return held(what, d.Name)
+	case !a.Newer && d.Local(propOp) == "":
+		return refuse(Failed, "with --newer it goes", "%s: the newer snapshot %s would be lost", what, d.Name)
+	}
+	return nil
 }
 
 // rollbackOperation: in one pool a rollback is one transaction group. With a
@@ -107,11 +134,11 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 	})
 	for i, r := range args.Roots {
 		op.add(journal.Step{Name: fmt.Sprintf("roll back %s to @%s", r, args.Snap), Final: i > 0, Do: func(ctx context.Context) error {
-			to, newer, err := m.rollbackList(ctx, r, args, what)
+			l, err := m.rollbackList(ctx, i, args, what)
 			if err != nil {
 				return err
 			}
-			return m.sys.ZFS.Rollback(ctx, to, newer)
+			return m.sys.ZFS.Rollback(ctx, l.to, l.goes)
 		}})
 	}
 	op.add(journal.Step{Name: "take the mark off", Final: true, Do: func(ctx context.Context) error { return m.dropMark(ctx, root, id) }})

@@ -24,6 +24,8 @@ type state struct {
 	grub     string
 	// bes are sorted by age, oldest first.
 	bes []BE
+	// mounts is where datasets are mounted for everybody.
+	mounts []mount.Mounted
 }
 
 // stateProps are read of every BE: no more than these, since each costs.
@@ -69,12 +71,12 @@ func (m *Manager) read(ctx context.Context) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &state{root: root, props: all[0]}
+	st := &state{root: root, props: all[0], mounts: mounts}
 	st.bootRoot = st.props.Local(propBootRoot)
 	st.grub = st.props.Local(propGrub)
 	for _, d := range all[1:] {
 		if isBE(d) {
-			st.bes = append(st.bes, st.newBE(d, running, mounts))
+			st.bes = append(st.bes, st.newBE(d, running))
 		}
 	}
 	st.countDependents(all[1:])
@@ -97,7 +99,7 @@ func isBE(d zfs.Dataset) bool {
 	return d.Kind == zfs.Filesystem && (d.Local(propUUID) != "" || mp == "/" || mp == "legacy")
 }
 
-func (st *state) newBE(d zfs.Dataset, running string, mounts []mount.Mounted) BE {
+func (st *state) newBE(d zfs.Dataset, running string) BE {
 	b := BE{
 		Name:        path.Base(d.Name),
 		UUID:        d.Local(propUUID),
@@ -116,8 +118,8 @@ func (st *state) newBE(d zfs.Dataset, running string, mounts []mount.Mounted) BE
 		b.Default = b.UUID == st.props.Local(propDefault)
 		b.Previous = b.UUID == st.props.Local(propPrevious)
 	}
-	for _, mnt := range mounts {
-		if mnt.Dataset == d.Name {
+	for _, mnt := range st.mounts {
+		if mnt.FSType == "zfs" && mnt.Dataset == d.Name && mnt.Root == "/" {
 			b.Mountpoint = mnt.Dir
 			break
 		}
@@ -166,6 +168,9 @@ func number(s string) uint64 {
 	return n
 }
 
+// txg is the transaction group that a dataset or snapshot was made in.
+func txg(d zfs.Dataset) uint64 { return number(d.Value("createtxg")) }
+
 // find is the BE of that name; for says what it is wanted for, as in
 // `activate "x"`.
 func (st *state) find(name, what string) (BE, error) {
@@ -183,6 +188,35 @@ func (st *state) usable(name, what string) (BE, error) {
 		return b, refuse(Pending, "snapbe recover", "%s: an operation on it was interrupted", what)
 	}
 	return b, err
+}
+
+// mounted lists where a BE or a part of it is mounted, without what lies below
+// another such place.
+func (st *state) mounted(b BE) (places []mount.Mounted) {
+	var all []mount.Mounted
+	for _, mnt := range st.mounts {
+		if mnt.FSType == "zfs" && slices.ContainsFunc(b.datasets(), func(root string) bool { return within(mnt.Dataset, root) }) {
+			all = append(all, mnt)
+		}
+	}
+	for _, mnt := range all {
+		if !slices.ContainsFunc(all, func(up mount.Mounted) bool { return up.Dir != mnt.Dir && within(mnt.Dir, up.Dir) }) {
+			places = append(places, mnt)
+		}
+	}
+	return places
+}
+
+// refuseMounted refuses what needs the whole BE unmounted; or says what else
+// helps.
+func (st *state) refuseMounted(b BE, what, or string) error {
+	if b.Mountpoint != "" {
+		return refuse(Busy, "snapbe unmount "+b.Name+or, "%s: it is mounted at %s", what, b.Mountpoint)
+	}
+	for _, mnt := range st.mounted(b) {
+		return refuse(Busy, "umount "+mnt.Dir+or, "%s: %s is mounted at %s", what, mnt.Dataset, mnt.Dir)
+	}
+	return nil
 }
 
 func (st *state) byUUID(uuid string) (BE, bool) {
