@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ const (
 type console struct {
 	mu   sync.Mutex
 	log  *os.File // as it came
+	raw  bytes.Buffer
 	text strings.Builder
 	esc  escape
 	next int // where Expect looks from
@@ -45,6 +47,7 @@ func (c *console) Write(p []byte) (int, error) {
 	for _, b := range p {
 		c.esc.plain(&c.text, b)
 	}
+	c.raw.Write(p)
 	// A log that cannot be written must not stop the machine.
 	_, _ = c.log.Write(p)
 	return len(p), nil
@@ -56,12 +59,10 @@ func (c *console) close() {
 	_ = c.log.Close()
 }
 
-// keep copies the log to where it outlives the test, and returns that path.
+// keep writes what came to where it outlives the test, and returns that path.
 func (c *console) keep(test string) (string, error) {
-	data, err := os.ReadFile(c.log.Name())
-	if err != nil {
-		return "", err
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	dir := os.Getenv("SNAPBE_LAB_LOGS")
 	if dir == "" {
 		dir = filepath.Join(os.TempDir(), "snapbe-lab")
@@ -71,7 +72,7 @@ func (c *console) keep(test string) (string, error) {
 	}
 	name := strings.ReplaceAll(test, "/", "-")
 	file := filepath.Join(dir, fmt.Sprintf("%s-%s.log", name, time.Now().Format("150405.000")))
-	return file, os.WriteFile(file, data, 0o644)
+	return file, os.WriteFile(file, c.raw.Bytes(), 0o644)
 }
 
 func (c *console) all() string {

@@ -10,7 +10,7 @@
 //
 //	image := lab.Base(t, "trixie", "single")
 //	m := lab.Start(t, lab.Config{Image: image})
-//	m.WaitSSH(2 * time.Minute)
+//	m.WaitSSH(4 * time.Minute)
 //	out := m.MustRun("zpool status -x")
 //	m.Copy("snapbe", "/usr/local/sbin/snapbe", 0o755)
 //	m.RunReboot("snapbe activate be-2 --reboot", 5*time.Minute)
@@ -19,7 +19,9 @@
 //	m.PowerOn(2, 1)    // both, disk 2 first in the BIOS' order
 //
 // [DeriveRunning] keeps a machine with its memory, and [Resume] goes on from
-// there in seconds, without a boot.
+// there in seconds, without a boot. [BaseRunning] is that for a plain Debian:
+//
+//	m := lab.Resume(t, lab.Config{Image: lab.BaseRunning(t, "trixie", "single")})
 //
 // A machine that resets itself (reboot, panic=5, triple fault) comes up again
 // by itself as hardware would, in a new QEMU: a warm reset inside the same one

@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,6 +24,23 @@ const (
 func DeriveRunning(t testing.TB, from Image, dir string, prepare func(*Machine)) Image {
 	t.Helper()
 	return derive(t, from, dir, prepare, (*Machine).suspend)
+}
+
+// BaseRunning is [Base], booted and kept running, for [Resume]: a fresh host
+// without the wait for its boot. It is kept beside the base image, for this
+// version of QEMU.
+func BaseRunning(t testing.TB, release, layout string) Image {
+	t.Helper()
+	base := Base(t, release, layout)
+	version, err := exec.Command("qemu-system-x86_64", "--version").Output()
+	if err != nil {
+		t.Fatalf("cannot ask for QEMU's version: %v", err)
+	}
+	dir := fmt.Sprintf("%s-running-%.6x", base, sha256.Sum256(version))
+	return DeriveRunning(t, base, dir, func(m *Machine) {
+		// What goes on after the boot is over once, and not in every test.
+		m.MustRun("systemctl is-system-running --wait; sync; zpool sync")
+	})
 }
 
 // Resume starts a machine from an image that DeriveRunning made, and returns
@@ -45,7 +64,7 @@ func Resume(t testing.TB, cfg Config) *Machine {
 		t.Fatalf("cannot resume a machine: %v", err)
 	}
 	m.PowerOn()
-	m.WaitSSH(time.Minute)
+	m.WaitSSH(3 * time.Minute)
 	m.MustRun(fmt.Sprintf("date -s @%d", time.Now().Unix()))
 	return m
 }
@@ -65,9 +84,7 @@ func (m *Machine) suspend() error {
 	}
 	// It is nobody's any more, so it must not outlive this function.
 	defer p.kill()
-	if _, err := p.qmp.command("stop", nil); err != nil {
-		return err
-	}
+	// Not stopped first: whether it ran is a part of the state.
 	if err := p.qmp.save(filepath.Join(m.dir, stateFile)); err != nil {
 		return err
 	}
@@ -78,7 +95,8 @@ func (m *Machine) suspend() error {
 	return err
 }
 
-// save writes the memory and the devices' state of a stopped guest to a file.
+// save writes the guest's memory and its devices' state to a file. Afterwards
+// the guest stands still.
 func (q *qmp) save(path string) error {
 	limits := map[string]any{"max-bandwidth": int64(16) << 30}
 	if _, err := q.command("migrate-set-parameters", limits); err != nil {
