@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"snapbe/be"
 	"snapbe/internal/mount"
 )
@@ -28,11 +30,18 @@ func (c *execCmd) Run(a *app) error {
 	if err != nil {
 		return &execError{err}
 	}
-	code, err := m.Exec(a.ctx, be.Exec{Name: c.Name, ExecSpec: mount.ExecSpec{Argv: argv}})
-	if err != nil {
+	// Signals are for the command, which may outlive a Ctrl-C; they must not
+	// end the context too, or it would be killed.
+	ctx := context.WithoutCancel(a.ctx)
+	code, err := m.Exec(ctx, be.Exec{Name: c.Name, ExecSpec: mount.ExecSpec{Argv: argv}})
+	switch {
+	case err != nil && code != 0:
+		// What came after the command failed too; its own code counts.
+		a.tui.fail(describe(err).Error(), hintOf(err))
+		return commandCode(code)
+	case err != nil:
 		return &execError{err}
-	}
-	if code != 0 {
+	case code != 0:
 		return commandCode(code)
 	}
 	return nil

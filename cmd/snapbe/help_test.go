@@ -2,12 +2,17 @@ package main
 
 import (
 	"io"
+	"iter"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
+
+	"snapbe/be"
 )
 
 func model(t *testing.T) *kong.Application {
@@ -44,6 +49,29 @@ func TestHelpSentences(t *testing.T) {
 		}
 		if c.path != "" && !strings.HasSuffix(c.help, ".") {
 			t.Errorf("%s: %q does not end with a full stop", c.path, c.help)
+		}
+	}
+}
+
+// docs/json.md names every key of what --json prints.
+func TestJSONDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/json.md")
+	require.NoError(t, err)
+	for _, v := range []any{listJSON{}, be.BE{}, be.Dataset{}, be.Snapshot{}, statusJSON{}, be.DiskStatus{}, checkJSON{}, be.Problem{}, resultJSON{}, be.Plan{}, versionJSON{}} {
+		for key := range keysOf(reflect.TypeOf(v)) {
+			require.Regexp(t, "[`\"]"+key+"[`\"]", string(text), "docs/json.md lacks a key of %T", v)
+		}
+	}
+}
+
+// keysOf are the JSON keys of a structure and of those embedded in it.
+func keysOf(typ reflect.Type) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, f := range reflect.VisibleFields(typ) {
+			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.IsExported() && key != "" && !yield(key) {
+				return
+			}
 		}
 	}
 }

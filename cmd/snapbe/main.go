@@ -58,7 +58,11 @@ type app struct {
 
 func main() {
 	childMain()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Whoever reads what is printed may go away: that must not end an
+	// operation half-way. (Ignored, it would be so for all programs run.)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// A connection that is lost ends an operation as Ctrl-C does: undone.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args[1:], newTerminal(os.Stdin, os.Stdout, os.Stderr), openHost)
 	stop()
 	os.Exit(code)
