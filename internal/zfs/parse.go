@@ -9,8 +9,9 @@ import (
 // line for each property. The value of a user property is printed as it is
 // and may hold tabs and newlines. Where the order of the properties is known,
 // a line begins a record only where it has the name and the property that
-// must come next; otherwise where it has any property that the dataset did
-// not have yet. All other lines belong to the value before.
+// must come next; otherwise ("all") where it has any property that the dataset
+// did not have yet, the first of which is the type. All other lines belong to
+// the value before.
 func parseGet(out string, order []string) ([]Dataset, error) {
 	p := getParser{order: order}
 	start, end := 0, 0 // the record at hand
@@ -64,7 +65,7 @@ func (p *getParser) follows(name, prop, nextName, nextProp string) bool {
 		return false
 	}
 	if nextName != name {
-		return !p.seen[nextName]
+		return nextProp == "type" && !p.seen[nextName]
 	}
 	had := false
 	if n := len(p.all); n > 0 && p.all[n-1].Name == name {

@@ -23,10 +23,15 @@ import (
 //
 //	go test -c -tags realzfs -o zfs.test ./internal/zfs
 func TestRealSuite(t *testing.T) {
+	t.Run("direct", func(t *testing.T) { suite(t, zfs.NewTools(command.Exec{})) })
+	t.Run("programs", func(t *testing.T) { suite(t, zfs.NewTools(command.Exec{}).ProgramsOnly()) })
+}
+
+func suite(t *testing.T, tools zfs.ZFS) {
 	zfstest.Run(t, func(t *testing.T) zfstest.Subject {
 		host := host{newPool(t)}
 		return zfstest.Subject{
-			ZFS:     zfs.NewTools(command.Exec{}),
+			ZFS:     tools,
 			Pool:    host.pool,
 			Mount:   host.mount,
 			Unmount: host.unmount,

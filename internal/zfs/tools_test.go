@@ -57,7 +57,7 @@ func TestArguments(t *testing.T) {
 		}, []string{"zfs snapshot -o a:a=1 -o b:b=2 -- p/a@s p/b@s"}},
 		{"create", func(z *Tools) error { return z.Create(ctx, "p/a", Props{"canmount": "off"}) },
 			[]string{"zfs create -u -o canmount=off -- p/a"}},
-		{"promote", func(z *Tools) error { return z.Promote(ctx, "p/a") }, []string{"zfs promote -- p/a"}},
+		{"promote", func(z *Tools) error { return z.Promote(ctx, "p/a") }, []string{"zfs promote p/a"}},
 		{"rename", func(z *Tools) error { return z.Rename(ctx, "p/a", "p/b") }, []string{"zfs rename -u -- p/a p/b"}},
 		{"rename a snapshot", func(z *Tools) error { return z.Rename(ctx, "p/a@s", "p/a@t") }, []string{"zfs rename -- p/a@s p/a@t"}},
 		{"set user properties of one", func(z *Tools) error {

@@ -127,7 +127,8 @@ type Leaf struct {
 type ZFS interface {
 	// Get reads properties. The answer is in ZFS's order: a dataset comes
 	// before what lies below it, a dataset's snapshots by creation. It
-	// costs one process however much is read.
+	// costs one process however much is read. A root that is not there is
+	// NotFound, and the Error names it. ZFS 2.1 cuts "clones" at 4 KiB.
 	Get(ctx context.Context, q Query) ([]Dataset, error)
 
 	// Snapshot makes snapshots in one pool, all or none in one transaction
@@ -135,16 +136,22 @@ type ZFS interface {
 	Snapshot(ctx context.Context, names []string, props Props) error
 
 	// Clone makes clones side by side, parents before children. On an
-	// error some of them may exist. Nothing is mounted.
+	// error some of them may exist. A clone and its properties are two
+	// transaction groups (OpenZFS 2.1 to 2.4): a crash may leave one that
+	// has none, which its origin tells. Nothing is mounted, provided that
+	// a filesystem's Props hold canmount=noauto or off.
 	Clone(ctx context.Context, clones []Clone) error
 
-	// Create makes a filesystem and mounts nothing.
+	// Create makes a filesystem and mounts nothing. Here too a crash may
+	// leave one without its properties.
 	Create(ctx context.Context, name string, props Props) error
 
 	// Set changes properties. Changes that touch user properties only and
 	// lie in one pool commit in one transaction group, all or none; others
-	// commit dataset by dataset in the order given. Setting never mounts
-	// or unmounts.
+	// commit dataset by dataset in the order given. Setting mounts and
+	// unmounts nothing, except that OpenZFS 2.1 moves the mount of a
+	// mounted filesystem whose mountpoint changes, and that canmount=off
+	// unmounts.
 	Set(ctx context.Context, changes []Change) error
 
 	// Promote makes the clone independent of its origin (zfs-promote(8)).
@@ -156,14 +163,17 @@ type ZFS interface {
 
 	// Destroy carries a removal out in one transaction group, all or none.
 	// A dataset below, a snapshot or a clone that the removal does not
-	// name makes it fail with nothing changed; so does a mounted one.
+	// name makes it fail with nothing changed (Dependents); so does a
+	// filesystem that is mounted, and a snapshot that is held or, below
+	// .zfs/snapshot, in use (Busy).
 	Destroy(ctx context.Context, r Removal) error
 
 	// Rollback brings filesystems of one pool back to their newest
 	// snapshots, given as dataset@snapshot, in one transaction group, all
 	// or none; destroy are newer snapshots that go first. It fails with
-	// nothing changed where another newer snapshot is there, or where a
-	// filesystem is mounted.
+	// nothing changed where another newer snapshot is there (Dependents; a
+	// bookmark counts as one where snapshots go first), or where a
+	// filesystem is mounted (Busy).
 	Rollback(ctx context.Context, snapshots, destroy []string) error
 
 	// Pools lists the imported pools, sorted.

@@ -123,6 +123,8 @@ func (f *Fake) Rename(ctx context.Context, from, to string) error {
 			return t.renameSnapshot(from, to)
 		}
 		switch {
+		case t.Pools[zfs.PoolOf(to)] == nil:
+			return refuse("rename", from, zfs.NotFound, "no such pool %q", zfs.PoolOf(to))
 		case zfs.PoolOf(from) != zfs.PoolOf(to), strings.HasPrefix(to, from+"/"), parent(from) == "":
 			return refuse("rename", from, zfs.Unknown, "cannot become %q", to)
 		}

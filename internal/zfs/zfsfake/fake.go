@@ -28,6 +28,11 @@ type Fake struct {
 	// verb there and is returned as it is; a panic leaves the fake usable,
 	// as a pool is after a crash.
 	Hook func(verb string, n int) error
+	// Split makes Clone and Create two changes each, the dataset and then
+	// its properties, as they are in OpenZFS 2.1 to 2.4 (zfs_ioc_clone,
+	// zfs_ioc_create): the hook then hears of "clone" and of "clone
+	// properties", and a crash between them leaves the bare dataset.
+	Split bool
 	// Clock gives the time of creation; nil is the clock of the host.
 	Clock func() time.Time
 

@@ -70,19 +70,21 @@ func TestHookStopsBeforeEachChange(t *testing.T) {
 	f := zfsfake.NewIn(t.TempDir(), "p")
 	require.NoError(t, f.Create(ctx, "p/a", nil))
 	require.NoError(t, f.Snapshot(ctx, []string{"p/a@s"}, nil))
+	f.Split = true
 	cut := errors.New("power cut")
 	var seen []string
 	f.Hook = func(verb string, n int) error {
 		seen = append(seen, verb)
-		if n == 4 {
+		if n == 5 {
 			return cut
 		}
 		return nil
 	}
-	err := f.Clone(ctx, []zfs.Clone{{Snapshot: "p/a@s", Target: "p/b"}, {Snapshot: "p/a@s", Target: "p/c"}})
+	err := f.Clone(ctx, []zfs.Clone{{Snapshot: "p/a@s", Target: "p/b"}, {Snapshot: "p/a@s", Target: "p/c", Props: zfs.Props{"a:b": "c"}}})
 	require.ErrorIs(t, err, cut)
-	assert.Equal(t, []string{"clone", "clone"}, seen)
-	assert.Equal(t, []string{"p", "p/a", "p/a@s", "p/b"}, f.Names())
+	assert.Equal(t, []string{"clone", "clone", "clone properties"}, seen)
+	assert.Equal(t, []string{"p", "p/a", "p/a@s", "p/b", "p/c"}, f.Names())
+	assert.Empty(t, f.Locals("p/c"), "a clone that has no properties yet")
 
 	f.Hook = func(string, int) error { panic("power cut") }
 	assert.Panics(t, func() { _ = f.Create(ctx, "p/d", nil) })

@@ -60,7 +60,7 @@ func (f *Fake) Clone(ctx context.Context, clones []zfs.Clone) error {
 		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")
 	})
 	for _, c := range order {
-		err := f.change(ctx, "clone", func(t *tx) error { return f.clone(t, c) })
+		err := f.inTwo(ctx, "clone", c.Target, c.Props, func(t *tx) error { return f.clone(t, c) })
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (f *Fake) Create(ctx context.Context, name string, props zfs.Props) error {
 }
 
 func (f *Fake) create(ctx context.Context, name string, kind zfs.Kind, props zfs.Props) error {
-	return f.change(ctx, "create", func(t *tx) error {
+	return f.inTwo(ctx, "create", name, props, func(t *tx) error {
 		d, err := t.make("create", name, kind, props)
 		if err != nil {
 			return err
@@ -121,9 +121,29 @@ func (t *tx) make(verb, name string, kind zfs.Kind, props zfs.Props) (*dataset, 
 			return nil, refuse(verb, name, zfs.Unknown, "%w", err)
 		}
 	}
-	d := &dataset{Kind: kind, Local: maps.Clone(map[string]string(props))}
+	d := &dataset{Kind: kind}
 	t.add(name, d, t.now)
 	return d, nil
+}
+
+// inTwo makes a dataset and gives it its properties; see Split.
+func (f *Fake) inTwo(ctx context.Context, verb, name string, props zfs.Props, do func(*tx) error) error {
+	set := func(t *tx) error {
+		t.Datasets[name].Local = maps.Clone(map[string]string(props))
+		return nil
+	}
+	if !f.Split || len(props) == 0 {
+		return f.change(ctx, verb, func(t *tx) error {
+			if err := do(t); err != nil {
+				return err
+			}
+			return set(t)
+		})
+	}
+	if err := f.change(ctx, verb, do); err != nil {
+		return err
+	}
+	return f.change(ctx, verb+" properties", set)
 }
 
 // free tells whether a filesystem can have that name.

@@ -226,6 +226,6 @@ var renameTests = []test{
 				e.refused(c.want, func() error { return e.ZFS.Rename(e.ctx, e.at(c.from), e.at(c.to)) })
 			}
 		})
-		e.refused(zfs.Unknown, func() error { return e.ZFS.Rename(e.ctx, e.at("a"), "snapbe-other/a") })
+		e.refused(zfs.NotFound, func() error { return e.ZFS.Rename(e.ctx, e.at("a"), "snapbe-no-such-pool/a") })
 	}},
 }
