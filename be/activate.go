@@ -15,12 +15,16 @@ type activateArgs struct {
 	UUID     string `json:"uuid"`
 	Dataset  string `json:"dataset"`
 	Previous string `json:"previous,omitempty"`
+	// Roots are the BE's root dataset and its boot dataset.
+	Roots []string `json:"roots"`
 
 	OldDefault  string `json:"oldDefault"`
 	OldPrevious string `json:"oldPrevious,omitempty"`
 	OldBootfs   string `json:"oldBootfs,omitempty"`
-	// NewUUID tells that the BE had none and is given this one.
-	NewUUID bool `json:"newUUID,omitempty"`
+	// NewUUID tells that the BE is given this one; OldUUID is another BE's,
+	// which it came with.
+	NewUUID bool   `json:"newUUID,omitempty"`
+	OldUUID string `json:"oldUUID,omitempty"`
 }
 
 func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -33,7 +37,7 @@ func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.planActivate(ctx, st, b, "activate", what, r.Reboot)
+	return m.planActivate(ctx, st, b, st.previousFor(b), activation{"activate", what, r.Reboot})
 }
 
 func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -45,14 +49,21 @@ func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if !ok {
 		return nil, refuse(NotFound, "snapbe activate NAME chooses any other", "fail back: no previous boot environment is known")
 	}
-	return m.planActivate(ctx, st, b, "failback", fmt.Sprintf("fail back to %q", b.Name), r.Reboot)
+	previous := st.previousFor(b)
+	if def, ok := st.byUUID(st.props.Local(propDefault)); ok && b.Running {
+		previous = def.UUID // a failback that is taken back can be asked for again
+	}
+	return m.planActivate(ctx, st, b, previous, activation{"failback", fmt.Sprintf("fail back to %q", b.Name), r.Reboot})
 }
 
-func (m *Manager) planActivate(ctx context.Context, st *state, b BE, kind, what string, reboot bool) (*operation, error) {
-	if err := m.refuseTwins(st, b, what); err != nil {
-		return nil, err
-	}
-	boot, err := m.bootable(ctx, b, what)
+// activation says what an activation is called, and whether a reboot follows.
+type activation struct {
+	kind, what string
+	reboot     bool
+}
+
+func (m *Manager) planActivate(ctx context.Context, st *state, b BE, previous string, a activation) (*operation, error) {
+	boot, err := m.bootable(ctx, b, a.what)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +73,7 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, kind, what 
 		return nil, err
 	}
 	args := activateArgs{
-		UUID: b.UUID, Dataset: b.Dataset, Previous: st.previousFor(b),
+		UUID: b.UUID, Dataset: b.Dataset, Previous: previous, Roots: b.datasets(),
 		OldDefault: st.props.Local(propDefault), OldPrevious: st.props.Local(propPrevious),
 	}
 	if v := props["bootfs"].Value; v != "-" {
@@ -70,27 +81,20 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, kind, what 
 	}
 	if args.UUID == "" {
 		args.UUID, args.NewUUID = m.sys.UUID(), true
+		d, _, err := m.byDataset(ctx, b.Dataset)
+		if err != nil {
+			return nil, err
+		}
+		args.OldUUID = d.Local(propUUID)
 	}
-	op := m.activateOperation(kind, m.sys.UUID(), what, args, boots{args.UUID: boot})
+	op := m.activateOperation(a.kind, m.sys.UUID(), a.what, args, boots{args.UUID: boot})
 	op.plan.root = st.root
 	op.result.Name = b.Name
-	if reboot {
+	if a.reboot {
 		op.next = rebootRequest{}
 		op.plan.Notes = append(op.plan.Notes, "then the machine reboots")
 	}
 	return op, nil
-}
-
-// refuseTwins refuses a BE whose UUID another one has too: a received copy of
-// a BE has the UUID of its source.
-func (m *Manager) refuseTwins(st *state, b BE, what string) error {
-	for _, other := range st.bes {
-		if b.UUID != "" && other.UUID == b.UUID && other.Name != b.Name {
-			return refuse(Failed, fmt.Sprintf("zfs set %s=$(uuidgen) %s gives it one of its own", propUUID, b.Dataset),
-				"%s: %q has the same UUID", what, other.Name)
-		}
-	}
-	return nil
 }
 
 // previousFor is where failback leads once b is activated: to the BE that
@@ -155,31 +159,28 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 func rootOf(dataset string) string { return path.Dir(dataset) }
 
 // prepareBE gives a BE that another tool made what a BE needs: a UUID, and
-// canmount=noauto so that no other BE mounts it over its own root.
+// canmount=noauto so that no other BE mounts it, or what lies below it, over
+// its own. Undoing leaves canmount: no BE is ever to mount by itself.
 func (m *Manager) prepareBE(args activateArgs) journal.Step {
 	step := journal.Step{Name: "see that it does not mount by itself"}
 	if args.NewUUID {
 		step.Name = "give it a UUID, and see that it does not mount by itself"
 		step.Undo = func(ctx context.Context) error {
+			if args.OldUUID != "" {
+				return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.OldUUID}}})
+			}
 			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Inherit: []string{propUUID}}})
 		}
 	}
 	step.Do = func(ctx context.Context) error {
-		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{args.Dataset}, Props: []string{"canmount"}})
+		changes, err := m.noauto(ctx, args.Roots)
 		if err != nil {
 			return err
 		}
-		set := zfs.Props{}
-		if ds[0].Value("canmount") != "noauto" {
-			set["canmount"] = "noauto"
-		}
 		if args.NewUUID {
-			set[propUUID] = args.UUID
+			changes = append(changes, zfs.Change{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}})
 		}
-		if len(set) == 0 {
-			return nil
-		}
-		return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: set}})
+		return m.sys.ZFS.Set(ctx, changes)
 	}
 	return step
 }

@@ -2,7 +2,6 @@ package be
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -53,7 +52,7 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	if r.Name == "" {
-		r.Name = nextName(src.Name, st.names())
+		r.Name = nextName(src.Name, st.taken)
 		what = fmt.Sprintf("create %q", r.Name)
 	}
 	if err := r.check(ctx, m, st, what); err != nil {
@@ -64,10 +63,11 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	args := createArgs{Name: r.Name, From: src.Dataset, Boot: src.BootDataset, Snap: snap, UUID: m.sys.UUID()}
+	var without []string
 	if snap == "" {
 		args.Own = true
 		args.Snap = m.autoSnap()
-	} else if ds, err = m.withSnapshot(ctx, src, ds, snap, what); err != nil {
+	} else if ds, without, err = m.withSnapshot(ctx, src, ds, snap, what); err != nil {
 		return nil, err
 	}
 	if err := checkLengths(ds, src, r.Name, args.Snap, what); err != nil {
@@ -75,6 +75,9 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	c := creation{m: m, st: st, id: m.sys.UUID(), args: args}
 	op := c.operation(src, ds, r)
+	for _, d := range without {
+		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("left out: %s has no snapshot %q", d, snap))
+	}
 	if r.Activate {
 		op.next = Activate{Name: r.Name}
 		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("then %q is activated", r.Name))
@@ -92,14 +95,6 @@ func (m *Manager) readAdopted(ctx context.Context, what string) (*state, error) 
 	return st, err
 }
 
-func (st *state) names() []string {
-	names := make([]string, 0, len(st.bes))
-	for _, b := range st.bes {
-		names = append(names, b.Name)
-	}
-	return names
-}
-
 // source is the BE that is copied, and the snapshot where one was named.
 func (r Create) source(st *state, what string) (BE, string, error) {
 	if r.From == "" {
@@ -111,10 +106,8 @@ func (r Create) source(st *state, what string) (BE, string, error) {
 	}
 	name, snap, isSnap := splitName(r.From)
 	src, err := st.usable(name, what+" from "+fmt.Sprintf("%q", name))
-	if err == nil && isSnap {
-		if bad := checkSnapName(snap); bad != nil {
-			err = refuse(Invalid, "", "%s: %v", what, bad)
-		}
+	if err == nil && isSnap && snap == "" {
+		err = refuse(Invalid, "name it as BE@SNAP", "%s from %q: the snapshot's name is empty", what, r.From)
 	}
 	return src, snap, err
 }
@@ -131,13 +124,16 @@ func (r Create) check(ctx context.Context, m *Manager, st *state, what string) e
 	}
 	for _, t := range taken {
 		if _, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{t}, Props: []string{"type"}}); err == nil {
-			return refuse(Exists, "take another name, or snapbe destroy "+r.Name+" first", "%s: the dataset %s exists", what, t)
+			return refuse(Exists, st.wayOut(r.Name, t), "%s: the dataset %s exists", what, t)
 		} else if !zfs.Is(err, zfs.NotFound) {
 			return err
 		}
 	}
 	for p := range r.Props {
-		if notCopied[p] || p == "mountpoint" || strings.HasPrefix(p, "org.snapbe:") || strings.HasPrefix(p, "org.opensolaris.libbe:") {
+		if notCopied[p] && !strings.Contains(p, ":") && p != "canmount" {
+			return refuse(Invalid, "", "%s: the property %s is the source's, and cannot be set on a clone", what, p)
+		}
+		if p == "canmount" || p == "mountpoint" || strings.HasPrefix(p, "org.snapbe:") || strings.HasPrefix(p, "org.opensolaris.libbe:") {
 			return refuse(Invalid, "", "%s: the property %s is snapbe's own to set", what, p)
 		}
 	}
@@ -147,33 +143,50 @@ func (r Create) check(ctx context.Context, m *Manager, st *state, what string) e
 	return nil
 }
 
-// autoSnap names a snapshot as libbe does, in UTC. The nanoseconds keep two
+// wayOut is what helps where a name is taken by a dataset.
+func (st *state) wayOut(name, dataset string) string {
+	if slices.ContainsFunc(st.bes, func(b BE) bool { return b.Name == name }) {
+		return "take another name, or snapbe destroy " + name + " first"
+	}
+	return "take another name, or zfs destroy " + dataset + " if nothing needs it"
+}
+
+// autoSnap names a snapshot as libbe does, in UTC. The milliseconds keep two
 // creates of one second apart.
 func (m *Manager) autoSnap() string {
 	now := m.sys.Now().UTC()
 	return now.Format("2006-01-02-15:04:05") + fmt.Sprintf(".%03d", now.Nanosecond()/1e6)
 }
 
-// withSnapshot keeps those datasets that have the snapshot. The root and the
-// boot dataset must have it; a nested dataset that was made later has no
-// part in it.
-func (m *Manager) withSnapshot(ctx context.Context, src BE, ds []zfs.Dataset, snap, what string) ([]zfs.Dataset, error) {
+// withSnapshot keeps those datasets that have the snapshot, and tells which
+// have not. The root and the boot dataset must have it; a nested dataset that
+// was made later has no part in it.
+func (m *Manager) withSnapshot(ctx context.Context, src BE, ds []zfs.Dataset, snap, what string) (with []zfs.Dataset, without []string, err error) {
 	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: src.datasets(), Depth: -1,
 		Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"creation"}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	has := map[string]bool{}
 	for _, s := range snaps {
 		has[s.Name] = true
 	}
-	for _, root := range src.datasets() {
-		if !has[root+"@"+snap] {
-			return nil, refuse(NotFound, "snapbe list -s "+src.Name+" shows the snapshots that there are",
-				"%s: %s has no snapshot %q", what, root, snap)
+	for _, d := range ds {
+		name, up := d.Name+"@"+snap, parent(d.Name)+"@"+snap
+		isRoot := slices.Contains(src.datasets(), d.Name)
+		switch {
+		case has[name] && !isRoot && !has[up]:
+			return nil, nil, refuse(Failed, "", "%s: %s is there, but not %s above it", what, name, up)
+		case has[name]:
+			with = append(with, d)
+		case isRoot:
+			return nil, nil, refuse(NotFound, "snapbe list -s "+src.Name+" shows the snapshots that there are",
+				"%s: %s has no snapshot %q", what, d.Name, snap)
+		default:
+			without = append(without, d.Name)
 		}
 	}
-	return slices.DeleteFunc(ds, func(d zfs.Dataset) bool { return !has[d.Name+"@"+snap] }), nil
+	return with, without, nil
 }
 
 // checkLengths refuses names that ZFS would refuse half-way.
@@ -474,8 +487,9 @@ func (c *creation) prepare(ctx context.Context) error {
 		}
 		var err error
 		c.boot, _, err = readBoot(root)
-		if errors.Is(err, bootloader.ErrNoKernel) || errors.Is(err, bootloader.ErrNoInitrd) {
-			return fmt.Errorf("the source has no kernel and initrd that can boot: %w", err)
+		if noKernel(err) {
+			return &Error{Code: Failed, Text: fmt.Sprintf("create %q: the source cannot boot", c.args.Name), Err: err,
+				Hint: "apt-get install --reinstall linux-image-amd64 in the source puts a kernel and initrd there"}
 		}
 		return err
 	})

@@ -24,6 +24,8 @@ type destroyArgs struct {
 	All    bool     `json:"all,omitempty"`
 	With   []string `json:"with,omitempty"`
 	Origin bool     `json:"origin,omitempty"`
+	// Mark is that of an operation which left the BE unfinished.
+	Mark string `json:"mark,omitempty"`
 	// Upto is, for each root, when the newest thing below it was made that
 	// the user was told of, as a transaction group; newer ones stop it.
 	Upto []uint64 `json:"upto,omitempty"`
@@ -49,7 +51,8 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	name, snap, isSnap := splitName(r.Name)
-	b, err := st.usable(name, what)
+	// An unfinished one may go: where there is a record, Do refuses before.
+	b, err := st.find(name, what)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := r.refuse(st, b, what); err != nil {
 		return nil, err
 	}
-	args := destroyArgs{Roots: b.datasets(), UUID: b.UUID, All: r.Snapshots, Origin: r.Origin}
+	args := destroyArgs{Roots: b.datasets(), UUID: b.UUID, All: r.Snapshots, Origin: r.Origin, Mark: b.Unfinished}
 	for _, w := range r.With {
 		of, s, ok := splitName(w)
 		if !ok || of != b.Name {
@@ -326,7 +329,7 @@ func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.
 	for _, mnt := range mounted {
 		op.add(journal.Step{Name: "unmount it from " + mnt.Dir, Do: func(context.Context) error { return m.sys.Host.Detach(mnt.Dir, true) }})
 	}
-	op.add(m.hideStep(root, id))
+	op.add(m.hideStep(root, id, args.Mark))
 	first := len(op.steps)
 	for i, r := range args.Roots {
 		op.add(journal.Step{Name: "destroy " + r, Final: i > 0, Do: func(ctx context.Context) error {
@@ -348,7 +351,7 @@ func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.
 }
 
 // hideStep marks a BE as on its way out, and takes it off the menu.
-func (m *Manager) hideStep(root, id string) journal.Step {
+func (m *Manager) hideStep(root, id, mark string) journal.Step {
 	return journal.Step{
 		Name: "take it off the boot menu",
 		Do: func(ctx context.Context) error {
@@ -358,7 +361,7 @@ func (m *Manager) hideStep(root, id string) journal.Step {
 			return m.undoMenu(ctx)
 		},
 		Undo: func(ctx context.Context) error {
-			if err := m.dropMark(ctx, root, id); err != nil {
+			if err := m.dropMark(ctx, root, id, mark); err != nil {
 				return err
 			}
 			return m.undoMenu(ctx)

@@ -194,7 +194,11 @@ func (p poolJournal) Load(ctx context.Context) (journal.Record, bool, error) {
 		return journal.Record{}, false, nil
 	}
 	r, err := journal.Decode(text)
-	return r, true, err
+	if err != nil {
+		return r, true, &Error{Code: Pending, Text: "tell what was interrupted", Err: err, Hint: fmt.Sprintf(
+			"zfs inherit %s %s drops the record; snapbe list then shows with ! what is unfinished", propJournal, p.root)}
+	}
+	return r, true, nil
 }
 
 func (p poolJournal) Save(ctx context.Context, r journal.Record) error {

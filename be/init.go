@@ -79,6 +79,9 @@ func (m *Manager) survey(ctx context.Context, what string) (*survey, error) {
 	if err := a.findBoot(mounts, what); err != nil {
 		return nil, err
 	}
+	if _, err := m.bootable(ctx, BE{Name: path.Base(running), Dataset: running, Running: true}, what); err != nil {
+		return nil, err
+	}
 	if err := m.sys.Boot.CanRead(ctx, "/boot"); err != nil {
 		return nil, &Error{Code: Failed, Text: what + ": GRUB cannot read the pool that /boot is on", Err: err,
 			Hint: "GRUB reads only pools that were made with compatibility=grub2, not encrypted; put /boot on one of its own (bpool), as the guides do"}
@@ -134,7 +137,13 @@ func (a *survey) findGrub(ctx context.Context, mounts []mount.Mounted, what stri
 	for _, mnt := range mounts {
 		if (mnt.Dir == dir || strings.HasPrefix(dir, strings.TrimSuffix(mnt.Dir, "/")+"/")) && len(mnt.Dir) >= len(at) {
 			on, at = mnt.Dataset, mnt.Dir
+			if mnt.FSType != "zfs" {
+				on = ""
+			}
 		}
+	}
+	if on == "" {
+		return refuse(Failed, "unmount it, and reinstall GRUB into a directory on the boot pool", "%s: %s, at %s, is not on ZFS", what, dir, at)
 	}
 	inside := within(on, a.args.Running) || a.args.Boot != "" && within(on, a.args.Boot)
 	if !inside {
@@ -197,8 +206,8 @@ func (a *survey) needs(ctx context.Context, step string) (bool, error) {
 		return !a.st.adopted() || b.UUID == "" || a.st.grub != a.args.Grub ||
 			a.st.props.Local(propBootRoot) != a.st.bootRoot, nil
 	case stepNoauto:
-		mounting, err := a.m.mounting(ctx, a.args)
-		return len(mounting) > 0, err
+		changes, err := a.m.noauto(ctx, a.args.containers())
+		return len(changes) > 0, err
 	case stepUnits:
 		missing, err := a.m.sys.Host.Units(ctx)
 		return len(missing) > 0, err
@@ -309,20 +318,17 @@ func (m *Manager) unmountGrub(args initArgs) error {
 // markAdopted writes what makes a host adopted: from here the properties of
 // the container tell where everything is.
 func (m *Manager) markAdopted(ctx context.Context, args initArgs) error {
-	d, _, err := m.byDataset(ctx, args.Running)
+	st, err := m.read(ctx)
 	if err != nil {
 		return err
 	}
-	uuid := d.Local(propUUID)
+	b, _ := st.running()
+	uuid := b.UUID
 	if uuid == "" {
 		uuid = or(args.UUID, m.sys.UUID())
 		if err := m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Running, Set: zfs.Props{propUUID: uuid, propPolicy: "static"}}}); err != nil {
 			return err
 		}
-	}
-	st, err := m.read(ctx)
-	if err != nil {
-		return err
 	}
 	set := zfs.Props{propGrub: args.Grub}
 	if args.Boot != "" {
@@ -351,32 +357,30 @@ func (m *Manager) installAll(ctx context.Context) error {
 	return nil
 }
 
-// mounting lists the filesystems of all BEs that would mount by themselves:
-// they would do so in every BE, over its own.
-func (m *Manager) mounting(ctx context.Context, args initArgs) ([]string, error) {
-	roots := []string{rootOf(args.Running)}
-	if args.Boot != "" {
-		roots = append(roots, rootOf(args.Boot))
+// containers are those of the BEs and of their boot datasets.
+func (a initArgs) containers() []string {
+	if a.Boot == "" {
+		return []string{rootOf(a.Running)}
 	}
+	return []string{rootOf(a.Running), rootOf(a.Boot)}
+}
+
+// noauto is what keeps the filesystems at and below the roots from mounting by
+// themselves: they would do so in every BE, over its own.
+func (m *Manager) noauto(ctx context.Context, roots []string) (changes []zfs.Change, err error) {
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: treeProps})
-	var names []string
 	for _, d := range ds {
-		mp := d.Value("mountpoint")
-		if d.Value("canmount") == "on" && !slices.Contains(roots, d.Name) && strings.HasPrefix(mp, "/") {
-			names = append(names, d.Name)
+		if d.Value("canmount") == "on" && strings.HasPrefix(d.Value("mountpoint"), "/") {
+			changes = append(changes, zfs.Change{Dataset: d.Name, Set: zfs.Props{"canmount": "noauto"}})
 		}
 	}
-	return names, err
+	return changes, err
 }
 
 func (m *Manager) setNoauto(ctx context.Context, args initArgs) error {
-	names, err := m.mounting(ctx, args)
+	changes, err := m.noauto(ctx, args.containers())
 	if err != nil {
 		return err
-	}
-	changes := make([]zfs.Change, 0, len(names))
-	for _, n := range names {
-		changes = append(changes, zfs.Change{Dataset: n, Set: zfs.Props{"canmount": "noauto"}})
 	}
 	return m.sys.ZFS.Set(ctx, changes)
 }

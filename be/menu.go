@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"snapbe/bootloader"
+	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
 )
 
-// boots is what is known of how BEs boot, by UUID.
+// boots is what is known of how BEs boot, by UUID. One without a kernel is to
+// be looked into again.
 type boots map[string]bootloader.Boot
 
 // updateMenu derives the menu from the pool and writes it. What fresh holds
@@ -27,8 +30,26 @@ func (m *Manager) updateMenu(ctx context.Context, fresh boots, all bool) (notes 
 	if err != nil {
 		return nil, err
 	}
+	if err := m.grubMounted(st); err != nil {
+		return notes, err
+	}
 	_, err = m.sys.Boot.Write(menu)
 	return notes, err
+}
+
+// grubMounted makes sure that GRUB's directory is the pool's own, before it is
+// written to: a rescue system has another one there.
+func (m *Manager) grubMounted(st *state) error {
+	mounts, err := m.sys.Host.Mounts()
+	if err != nil {
+		return err
+	}
+	dir := m.sys.Boot.Directory()
+	if slices.ContainsFunc(mounts, func(x mount.Mounted) bool { return x.Dataset == st.grub && x.Dir == dir }) {
+		return nil
+	}
+	return refuse(Failed, fmt.Sprintf("mount -t zfs -o zfsutil %s %s", st.grub, dir),
+		"write the boot menu: %s, GRUB's directory, is not mounted at %s", st.grub, dir)
 }
 
 // menu is the menu that follows from the state.
@@ -43,9 +64,7 @@ func (m *Manager) menu(ctx context.Context, st *state, fresh boots, all bool) (b
 	}
 	known := boots{}
 	for _, e := range old.Entries {
-		if !all {
-			known[e.UUID] = e.Boot
-		}
+		known[e.UUID] = e.Boot
 	}
 	var notes []string
 	for _, b := range st.bes {
@@ -53,22 +72,38 @@ func (m *Manager) menu(ctx context.Context, st *state, fresh boots, all bool) (b
 			continue
 		}
 		boot, ok := fresh[b.UUID]
-		if !ok && !b.Running {
-			boot, ok = known[b.UUID]
+		if !ok && !b.Running && !all {
+			boot = known[b.UUID]
 		}
-		if !ok {
-			var note string
-			if boot, note, err = m.inspect(ctx, b); note != "" {
-				notes = append(notes, note)
-			}
-			if err != nil {
-				notes = append(notes, fmt.Sprintf("%q is not in the menu: %v", b.Name, err))
-				continue
-			}
+		if boot.Kernel == "" {
+			var told []string
+			boot, told = m.lookAgain(ctx, b, known[b.UUID])
+			notes = append(notes, told...)
 		}
-		menu.Entries = append(menu.Entries, st.entry(b, boot))
+		if boot.Kernel != "" {
+			menu.Entries = append(menu.Entries, st.entry(b, boot))
+		} else if b.UUID == menu.Previous {
+			menu.Previous = ""
+		}
 	}
 	return menu, notes, nil
+}
+
+// lookAgain inspects a BE for its entry. One that cannot boot has none, but
+// for the default: without that the menu could not be written, for the others
+// neither, so its entry stays as it was.
+func (m *Manager) lookAgain(ctx context.Context, b BE, was bootloader.Boot) (boot bootloader.Boot, notes []string) {
+	boot, note, err := m.inspect(ctx, b)
+	if note != "" {
+		notes = append(notes, note)
+	}
+	switch {
+	case err == nil:
+		return boot, notes
+	case b.Default && was.Kernel != "":
+		return was, append(notes, fmt.Sprintf("%q boots next and cannot: %v; %s", b.Name, err, reinstallKernel(b)))
+	}
+	return bootloader.Boot{}, append(notes, fmt.Sprintf("%q is not in the menu: %v", b.Name, err))
 }
 
 // menuHead is the menu without its entries.

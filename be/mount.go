@@ -22,8 +22,11 @@ func (r Mount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.Mountpoint != "" {
-		return nil, refuse(Busy, "snapbe unmount "+b.Name, "%s: it is mounted at %s already", what, b.Mountpoint)
+	if b.Running {
+		return nil, refuse(Busy, "", "%s: it is running, at /", what)
+	}
+	if err := st.refuseMounted(b, what, ""); err != nil {
+		return nil, err
 	}
 	dir := r.Dir
 	if dir == "" {
@@ -92,7 +95,7 @@ func (r Unmount) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil
 	}})
 	if st.adopted() && b.UUID != "" && st.props.Local(propJournal) == "" {
-		op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error { return m.refreshMenu(ctx, b.Dataset) }})
+		op.add(m.refreshStep(op, b.Dataset))
 	}
 	return op, nil
 }
@@ -195,7 +198,8 @@ func (r bootRefresh) plan(_ context.Context, m *Manager) (*operation, error) {
 		if _, err := m.sys.Boot.Hook(ctx); err != nil {
 			return err
 		}
-		return m.refreshMenu(ctx, r.dataset)
+		_, err := m.refreshMenu(ctx, r.dataset)
+		return err
 	}})
 	return op, nil
 }

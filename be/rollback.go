@@ -3,8 +3,10 @@ package be
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
 
+	"snapbe/bootloader"
 	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
 )
@@ -51,6 +53,12 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 			plan.Notes = append(plan.Notes, "goes: "+n)
 		}
 		args.Upto = append(args.Upto, l.newest)
+	}
+	note, err := m.checkKernel(ctx, b, snap, what)
+	if err != nil {
+		return nil, err
+	} else if note != "" {
+		plan.Notes = append(plan.Notes, note)
 	}
 	op := m.rollbackOperation(m.sys.UUID(), args)
 	op.verb, op.plan = what, plan
@@ -129,8 +137,7 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Set: zfs.Props{propOp: id}}})
 		},
 		// The mark may have gone at the very end, with the menu still to do.
-		Undo: then(func(ctx context.Context) error { return m.dropMark(ctx, root, id) },
-			func(ctx context.Context) error { return m.refreshMenu(ctx, root) }),
+		Undo: then(func(ctx context.Context) error { return m.dropMark(ctx, root, id, "") }, m.refreshStep(op, root).Do),
 	})
 	for i, r := range args.Roots {
 		op.add(journal.Step{Name: fmt.Sprintf("roll back %s to @%s", r, args.Snap), Final: i > 0, Do: func(ctx context.Context) error {
@@ -141,8 +148,8 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 			return m.sys.ZFS.Rollback(ctx, l.to, l.goes)
 		}})
 	}
-	op.add(journal.Step{Name: "take the mark off", Final: true, Do: func(ctx context.Context) error { return m.dropMark(ctx, root, id) }})
-	op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error { return m.refreshMenu(ctx, root) }})
+	op.add(journal.Step{Name: "take the mark off", Final: true, Do: func(ctx context.Context) error { return m.dropMark(ctx, root, id, "") }})
+	op.add(m.refreshStep(op, root))
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		d, ok, err := m.byDataset(ctx, root)
 		return 1, ok && d.Local(propOp) == id, err
@@ -150,30 +157,63 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 	return op
 }
 
-// dropMark takes an operation's mark off a dataset that is there.
-func (m *Manager) dropMark(ctx context.Context, dataset, id string) error {
+// dropMark takes an operation's mark off a dataset that is there, and puts
+// the mark of an earlier one back.
+func (m *Manager) dropMark(ctx context.Context, dataset, id, earlier string) error {
 	d, ok, err := m.byDataset(ctx, dataset)
 	if err != nil || !ok || d.Local(propOp) != id {
 		return err
 	}
-	return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: dataset, Inherit: []string{propOp}}})
+	c := zfs.Change{Dataset: dataset, Inherit: []string{propOp}}
+	if earlier != "" {
+		c = zfs.Change{Dataset: dataset, Set: zfs.Props{propOp: earlier}}
+	}
+	return m.sys.ZFS.Set(ctx, []zfs.Change{c})
 }
 
 // refreshMenu writes the menu after the files of one BE have changed.
-func (m *Manager) refreshMenu(ctx context.Context, dataset string) error {
+func (m *Manager) refreshMenu(ctx context.Context, dataset string) (notes []string, err error) {
 	st, err := m.read(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fresh := boots{}
 	for _, b := range st.bes {
-		if b.Dataset != dataset || b.UUID == "" {
-			continue
-		}
-		if boot, _, err := m.inspect(ctx, b); err == nil {
-			fresh[b.UUID] = boot
+		if b.Dataset == dataset {
+			fresh[b.UUID] = bootloader.Boot{}
 		}
 	}
-	_, err = m.updateMenu(ctx, fresh, false)
-	return err
+	return m.updateMenu(ctx, fresh, false)
+}
+
+// refreshStep is refreshMenu as a step.
+func (m *Manager) refreshStep(op *operation, dataset string) journal.Step {
+	return journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error {
+		notes, err := m.refreshMenu(ctx, dataset)
+		op.result.Notes = append(op.result.Notes, notes...)
+		return err
+	}}
+}
+
+// checkKernel refuses to take the kernel from the BE that boots next; of any
+// other one the note says so.
+func (m *Manager) checkKernel(ctx context.Context, b BE, snap, what string) (note string, err error) {
+	t, err := m.tree(ctx, b)
+	if err != nil {
+		return "", err
+	}
+	for i := range t {
+		t[i].Dataset += "@" + snap
+	}
+	err = m.sys.Host.View(bootTree(t), true, func(root *os.Root) error {
+		_, _, err := readBoot(root)
+		return err
+	})
+	switch {
+	case !noKernel(err):
+		return "", err
+	case b.Default:
+		return "", &Error{Code: Failed, Text: what + ": it boots next, and the snapshot cannot", Err: err, Hint: "snapbe activate another one first"}
+	}
+	return fmt.Sprintf("it will not be in the boot menu: %v", err), nil
 }

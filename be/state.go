@@ -3,6 +3,7 @@ package be
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -26,6 +27,11 @@ type state struct {
 	bes []BE
 	// mounts is where datasets are mounted for everybody.
 	mounts []mount.Mounted
+	// taken are the names that no new BE can have: those of BEs, and of
+	// whatever else lies in the containers.
+	taken []string
+	// twins tells, by name, which BE has the UUID that this one came with.
+	twins map[string]string
 }
 
 // stateProps are read of every BE: no more than these, since each costs.
@@ -75,22 +81,52 @@ func (m *Manager) read(ctx context.Context) (*state, error) {
 	st.bootRoot = st.props.Local(propBootRoot)
 	st.grub = st.props.Local(propGrub)
 	for _, d := range all[1:] {
+		st.taken = append(st.taken, path.Base(d.Name))
 		if isBE(d) {
 			st.bes = append(st.bes, st.newBE(d, running))
 		}
 	}
-	st.countDependents(all[1:])
+	for i := range st.bes {
+		st.bes[i].Space -= shared(st.bes[i].Dataset, all)
+	}
 	if err := m.readBootDatasets(ctx, st); err != nil {
 		return nil, err
 	}
-	created := func(d string) uint64 {
-		i := slices.IndexFunc(all, func(x zfs.Dataset) bool { return x.Name == d })
-		return number(all[i].Value("createtxg"))
+	created, sent := map[string]uint64{}, map[string]bool{}
+	for _, d := range all {
+		created[d.Name] = txg(d)
+		sent[d.Name] = d.Props[propUUID].Source == zfs.SourceReceived
 	}
 	slices.SortFunc(st.bes, func(a, b BE) int {
-		return cmp.Or(cmp.Compare(created(a.Dataset), created(b.Dataset)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(created[a.Dataset], created[b.Dataset]), cmp.Compare(a.Name, b.Name))
 	})
+	st.disownTwins(sent)
 	return st, nil
+}
+
+// disownTwins takes a UUID that several BEs have from all but one: a copy that
+// was received has that of its source. Such a copy then counts as having none,
+// is not in the menu, and is given one of its own when it is activated.
+func (st *state) disownTwins(received map[string]bool) {
+	owner := map[string]*BE{}
+	for i := range st.bes {
+		b := &st.bes[i]
+		if o := owner[b.UUID]; o == nil || received[o.Dataset] && !received[b.Dataset] {
+			owner[b.UUID] = b
+		}
+	}
+	st.twins = map[string]string{}
+	for i := range st.bes {
+		b := &st.bes[i]
+		if o := owner[b.UUID]; b.UUID != "" && o != b {
+			st.twins[b.Name] = o.Name
+		}
+	}
+	for i := range st.bes {
+		if b := &st.bes[i]; st.twins[b.Name] != "" {
+			b.UUID, b.Default, b.Previous = "", false, false
+		}
+	}
 }
 
 // isBE tells a BE from another dataset that lies in the container.
@@ -127,19 +163,22 @@ func (st *state) newBE(d zfs.Dataset, running string) BE {
 	return b
 }
 
-// countDependents takes the space of snapshots off those BEs that another one
-// was cloned from: destroying such a BE promotes the clone, and the snapshots
-// go over to it.
-func (st *state) countDependents(ds []zfs.Dataset) {
-	for i := range st.bes {
-		b := &st.bes[i]
-		own := slices.IndexFunc(ds, func(d zfs.Dataset) bool { return d.Name == b.Dataset })
-		if slices.ContainsFunc(ds, func(d zfs.Dataset) bool {
-			return strings.HasPrefix(d.Value("origin"), b.Dataset+"@")
-		}) {
-			b.Space -= min(b.Space, number(ds[own].Value("usedbysnapshots")))
+// shared is the space of a dataset's snapshots where another one of ds was
+// cloned from them: destroying it promotes the clone, and they go over to it.
+// What lies deeper is not looked at, so for nested datasets it is not known.
+func shared(dataset string, ds []zfs.Dataset) uint64 {
+	var snapshots uint64
+	cloned := false
+	for _, d := range ds {
+		if d.Name == dataset {
+			snapshots = min(number(d.Value("usedbysnapshots")), number(d.Value("used")))
 		}
+		cloned = cloned || strings.HasPrefix(d.Value("origin"), dataset+"@")
 	}
+	if !cloned {
+		return 0
+	}
+	return snapshots
 }
 
 func (m *Manager) readBootDatasets(ctx context.Context, st *state) error {
@@ -147,16 +186,22 @@ func (m *Manager) readBootDatasets(ctx context.Context, st *state) error {
 		return nil
 	}
 	all, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{st.bootRoot}, Depth: 1,
-		Props: []string{"used", "usedbysnapshots", "referenced"}})
-	if err != nil {
+		Props: []string{"used", "usedbysnapshots", "origin"}})
+	if zfs.Is(err, zfs.NotFound) {
+		return refuse(NotFound, "zpool import "+zfs.PoolOf(st.bootRoot)+" where that pool is not there",
+			"find the boot datasets: no such dataset as %s", st.bootRoot)
+	} else if err != nil {
 		return err
+	}
+	for _, d := range all[1:] {
+		st.taken = append(st.taken, path.Base(d.Name))
 	}
 	for i := range st.bes {
 		b := &st.bes[i]
 		for _, d := range all {
 			if d.Name == st.bootRoot+"/"+b.Name {
 				b.BootDataset = d.Name
-				b.Space += number(d.Value("used"))
+				b.Space += number(d.Value("used")) - shared(d.Name, all)
 			}
 		}
 	}
@@ -184,10 +229,15 @@ func (st *state) find(name, what string) (BE, error) {
 // usable is find, for a BE that no unfinished operation has in its hands.
 func (st *state) usable(name, what string) (BE, error) {
 	b, err := st.find(name, what)
-	if err == nil && b.Unfinished != "" {
-		return b, refuse(Pending, "snapbe recover", "%s: an operation on it was interrupted", what)
+	switch {
+	case err != nil || b.Unfinished == "":
+		return b, err
+	case st.props.Local(propJournal) == "":
+		// No record tells what was done to it.
+		return b, refuse(Failed, fmt.Sprintf("snapbe destroy %s takes it away; if you know it to be whole, zfs inherit %s %s", b.Name, propOp, b.Dataset),
+			"%s: it is unfinished, and no record tells of what", what)
 	}
-	return b, err
+	return b, refuse(Pending, "snapbe recover", "%s: an operation on it was interrupted", what)
 }
 
 // mounted lists where a BE or a part of it is mounted, without what lies below

@@ -102,9 +102,21 @@ func readBoot(root *os.Root) (boot bootloader.Boot, note string, err error) {
 // bootable is inspect for an operation that needs the BE to boot.
 func (m *Manager) bootable(ctx context.Context, b BE, what string) (bootloader.Boot, error) {
 	boot, _, err := m.inspect(ctx, b)
-	if errors.Is(err, bootloader.ErrNoKernel) || errors.Is(err, bootloader.ErrNoInitrd) {
-		return boot, &Error{Code: Failed, Text: what, Err: err,
-			Hint: "snapbe exec " + b.Name + " -- apt-get install --reinstall linux-image-amd64 puts a kernel and initrd there"}
+	if noKernel(err) {
+		return boot, &Error{Code: Failed, Text: what, Err: err, Hint: reinstallKernel(b)}
 	}
 	return boot, err
+}
+
+// noKernel tells whether inspecting a BE found nothing that could boot.
+func noKernel(err error) bool {
+	return errors.Is(err, bootloader.ErrNoKernel) || errors.Is(err, bootloader.ErrNoInitrd)
+}
+
+func reinstallKernel(b BE) string {
+	const how = "apt-get install --reinstall linux-image-amd64"
+	if b.Running {
+		return how + " puts a kernel and initrd there"
+	}
+	return "snapbe exec " + b.Name + " -- " + how + " puts a kernel and initrd there"
 }
