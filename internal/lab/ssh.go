@@ -98,10 +98,11 @@ func dialSSH(port int, signer ssh.Signer) (*ssh.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// QEMU accepts at once whether the guest listens or not, and would try on
-	// for long: so give up early until sshd's first byte has come.
+	// QEMU accepts at once, and repeats the guest's lost SYN at growing
+	// intervals while there is no network in the guest yet: so begin anew now
+	// and then, but leave a busy guest the time for sshd's first byte.
 	reader := bufio.NewReader(conn)
-	_ = conn.SetDeadline(time.Now().Add(scaled(5 * time.Second)))
+	_ = conn.SetDeadline(time.Now().Add(scaled(20 * time.Second)))
 	if _, err := reader.Peek(1); err != nil {
 		conn.Close()
 		return nil, err
