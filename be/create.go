@@ -171,17 +171,19 @@ func (m *Manager) withSnapshot(ctx context.Context, src BE, ds []zfs.Dataset, sn
 	for _, s := range snaps {
 		has[s.Name] = true
 	}
+	for _, root := range src.datasets() {
+		if !has[root+"@"+snap] {
+			return nil, nil, refuse(NotFound, "snapbe list -s "+src.Name+" shows the snapshots that there are",
+				"%s: %s has no snapshot %q", what, root, snap)
+		}
+	}
 	for _, d := range ds {
 		name, up := d.Name+"@"+snap, parent(d.Name)+"@"+snap
-		isRoot := slices.Contains(src.datasets(), d.Name)
 		switch {
-		case has[name] && !isRoot && !has[up]:
+		case has[name] && !has[up] && !slices.Contains(src.datasets(), d.Name):
 			return nil, nil, refuse(Failed, "", "%s: %s is there, but not %s above it", what, name, up)
 		case has[name]:
 			with = append(with, d)
-		case isRoot:
-			return nil, nil, refuse(NotFound, "snapbe list -s "+src.Name+" shows the snapshots that there are",
-				"%s: %s has no snapshot %q", what, d.Name, snap)
 		default:
 			without = append(without, d.Name)
 		}

@@ -2,6 +2,8 @@ package be_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -156,4 +158,14 @@ func same(t *testing.T, before, after []string) {
 			t.Errorf("new: %.300s", l)
 		}
 	}
+}
+
+// removeKernel takes a file of a BE's /boot away.
+func removeKernel(t *testing.T, w *betest.World, name, file string) {
+	t.Helper()
+	boot := filepath.Join(w.ZFS.Dir("rpool/ROOT/"+name), "boot")
+	if exists(w, "bpool/BOOT/"+name) {
+		boot = w.ZFS.Dir("bpool/BOOT/" + name)
+	}
+	require.NoError(t, os.Remove(filepath.Join(boot, file)))
 }
