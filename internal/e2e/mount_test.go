@@ -25,7 +25,7 @@ func TestMount(t *testing.T) {
 	require.NoError(t, err)
 	for _, release := range []string{"trixie", "bookworm"} {
 		t.Run(release, func(t *testing.T) {
-			m := lab.Start(t, lab.Config{Image: lab.Base(t, release, "single")})
+			m := lab.Resume(t, lab.Config{Image: lab.BaseRunning(t, release, "single")})
 			m.WaitSSH(3 * time.Minute)
 			t.Logf("%s", m.MustRun("zfs version; uname -r"))
 			const remote = "/root/mount.test"
@@ -34,7 +34,8 @@ func TestMount(t *testing.T) {
 				if only := os.Getenv("SNAPBE_MOUNT_TESTS"); only != "" { // while working on one
 					args = "-test.v -test.run '" + only + "'"
 				}
-				out, err := m.Run("cd / && " + remote + " " + args)
+				// On the console too, for a run that hangs.
+				out, err := m.Run("set -o pipefail; cd / && timeout 800 " + remote + " " + args + " 2>&1 | tee /dev/ttyS0")
 				t.Logf("%s\n%s", args, out)
 				require.NoError(t, err)
 			}

@@ -22,7 +22,9 @@ import (
 // host's files, processes or services: it has /proc for its own processes,
 // the host's /dev and a read-only /sys, and an empty /run and /tmp that leave
 // nothing in the tree. Its services are not started: systemctl and what calls
-// it find themselves in a chroot.
+// it find themselves in a chroot. The maintainer scripts of Debian's kernels
+// and of its GRUB find themselves in a container and make no new menu; to run
+// update-grub works.
 //
 // When the command ends, so does all that it left running, and when the
 // caller is killed, so does the command; then nothing is mounted any more.
@@ -102,6 +104,13 @@ const (
 	fdTerminal
 )
 
+// childEnv is the environment of PID 1. Without the first, Go's runtime keeps
+// a file of the host's cgroup open. The second says "container" to
+// systemd-detect-virt, as the pid namespace does to systemd 257 and later: so
+// the maintainer scripts of kernels and of GRUB leave the host's boot sectors
+// and the menu alone, which all boot environments share.
+var childEnv = []string{"GODEBUG=containermaxprocs=0", "container=snapbe"}
+
 // childName is argv[0] of the process that sets up the namespaces.
 const childName = "snapbe: init of a boot environment"
 
@@ -148,8 +157,7 @@ func (s spec) start(x ExecSpec, t *terminal) (*child, error) {
 		files = append(files, t.file)
 	}
 	proc, err := command.Start("/proc/self/exe", []string{childName}, &os.ProcAttr{
-		// Without this, Go's runtime keeps a file of the host's cgroup open.
-		Env:   []string{"GODEBUG=containermaxprocs=0"},
+		Env:   childEnv,
 		Files: files,
 		Sys: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
