@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strings"
 
@@ -325,7 +326,7 @@ func (t *taking) origins(ctx context.Context) error {
 // there is a way back, after that only forward.
 func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.Mounted) *operation {
 	root := args.Roots[0]
-	op := &operation{kind: "destroy", id: id, args: args, verb: fmt.Sprintf("destroy %q", root)}
+	op := &operation{kind: "destroy", id: id, args: args, verb: fmt.Sprintf("destroy %q", path.Base(root))}
 	for _, mnt := range mounted {
 		op.add(journal.Step{Name: "unmount it from " + mnt.Dir, Do: func(context.Context) error { return m.sys.Host.Detach(mnt.Dir, true) }})
 	}
@@ -417,7 +418,7 @@ func (m *Manager) named(ctx context.Context, root, snap string) ([]zfs.Dataset, 
 // destroySnapshotOperation: each pool's part is atomic, and with the first one
 // there is no way back.
 func (m *Manager) destroySnapshotOperation(id string, args snapshotArgs) *operation {
-	op := &operation{kind: "destroy-snapshot", id: id, args: args, verb: "destroy @" + args.Snap}
+	op := &operation{kind: "destroy-snapshot", id: id, args: args, verb: fmt.Sprintf("destroy %q", path.Base(args.Roots[0])+"@"+args.Snap)}
 	for i, root := range args.Roots {
 		op.add(journal.Step{Name: fmt.Sprintf("destroy %s@%s", root, args.Snap), Final: i > 0, Do: func(ctx context.Context) error {
 			snaps, err := m.named(ctx, root, args.Snap)

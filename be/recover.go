@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"time"
 
 	"snapbe/internal/journal"
@@ -73,7 +74,7 @@ func (m *Manager) rebuild(st *state, rec journal.Record) (op *operation, err err
 		op, err = build(rec, func(a snapshotArgs) *operation { return m.snapshotOperation(rec.ID, a, nil) })
 	case "activate", "failback":
 		op, err = build(rec, func(a activateArgs) *operation {
-			return m.activateOperation(rec.Kind, rec.ID, fmt.Sprintf("%s %q", rec.Kind, a.Dataset), a, nil)
+			return m.activateOperation(rec.Kind, rec.ID, fmt.Sprintf("%s %q", rec.Kind, path.Base(a.Dataset)), a, nil)
 		})
 	case "rename":
 		op, err = build(rec, func(a renameArgs) *operation { return m.renameOperation(rec.ID, a) })

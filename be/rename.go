@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
@@ -78,7 +79,7 @@ func checkRenamed(ds []zfs.Dataset, from, to, what string) error {
 // renameOperation: the root dataset goes first, and its name decides which way
 // an interrupted rename is ended.
 func (m *Manager) renameOperation(id string, args renameArgs) *operation {
-	op := &operation{kind: "rename", id: id, args: args, verb: fmt.Sprintf("rename %s to %s", args.From, args.To)}
+	op := &operation{kind: "rename", id: id, args: args, verb: fmt.Sprintf("rename %q to %q", path.Base(args.From), path.Base(args.To))}
 	op.add(m.renameStep(args.From, args.To))
 	if args.BootFrom != "" {
 		op.add(m.renameStep(args.BootFrom, args.BootTo))

@@ -128,7 +128,7 @@ func (a rollbackArgs) refuse(d zfs.Dataset, what string) error {
 // boot pool there are two, and no way back from the first; the mark hides the
 // BE until both are done.
 func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
-	what := fmt.Sprintf("roll back to %q", args.Roots[0]+"@"+args.Snap)
+	what := fmt.Sprintf("roll back to %q", path.Base(args.Roots[0])+"@"+args.Snap)
 	op := &operation{kind: "rollback", id: id, args: args, verb: what}
 	root := args.Roots[0]
 	op.add(journal.Step{

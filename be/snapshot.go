@@ -3,6 +3,7 @@ package be
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 
 	"snapbe/internal/journal"
@@ -56,7 +57,7 @@ func (r Create) planSnapshot(ctx context.Context, m *Manager, st *state) (*opera
 // operation's mark on them tells what to take back, and comes off at the end,
 // since these are the user's.
 func (m *Manager) snapshotOperation(id string, args snapshotArgs, ds []zfs.Dataset) *operation {
-	op := &operation{kind: "snapshot", id: id, args: args, verb: "create @" + args.Snap}
+	op := &operation{kind: "snapshot", id: id, args: args, verb: fmt.Sprintf("create %q", path.Base(args.Roots[0])+"@"+args.Snap)}
 	for _, root := range args.Roots {
 		var names []string
 		for _, d := range ds {

@@ -233,11 +233,18 @@ func (st *state) usable(name, what string) (BE, error) {
 	case err != nil || b.Unfinished == "":
 		return b, err
 	case st.props.Local(propJournal) == "":
-		// No record tells what was done to it.
-		return b, refuse(Failed, fmt.Sprintf("snapbe destroy %s takes it away; if you know it to be whole, zfs inherit %s %s", b.Name, propOp, b.Dataset),
-			"%s: it is unfinished, and no record tells of what", what)
+		return b, refuse(Failed, st.afterUnfinished(b), "%s: it is unfinished, and no record tells of what", what)
 	}
-	return b, refuse(Pending, "snapbe recover", "%s: an operation on it was interrupted", what)
+	return b, refuse(Pending, st.afterUnfinished(b), "%s: an operation on it was interrupted", what)
+}
+
+// afterUnfinished is the way out for an unfinished BE: what was interrupted can
+// be recovered from as long as it is on record.
+func (st *state) afterUnfinished(b BE) string {
+	if st.props.Local(propJournal) != "" {
+		return "snapbe recover"
+	}
+	return fmt.Sprintf("snapbe destroy %s takes it away; if you know it to be whole, zfs inherit %s %s", b.Name, propOp, b.Dataset)
 }
 
 // mounted lists where a BE or a part of it is mounted, without what lies below

@@ -25,7 +25,10 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 		case b.Running:
 			s.Running = b.Name
 		case b.Unfinished != "":
-			s.Problems = append(s.Problems, fmt.Sprintf("%q is unfinished: snapbe recover", b.Name))
+			s.Problems = append(s.Problems, fmt.Sprintf("%q is unfinished: %s", b.Name, st.afterUnfinished(b)))
+		}
+		if twin := st.twins[b.Name]; twin != "" {
+			s.Problems = append(s.Problems, fmt.Sprintf("%q has the UUID of %q, as a received copy does, and is not in the boot menu: snapbe activate gives it one of its own", b.Name, twin))
 		}
 		if b.Default {
 			s.Default = b.Name
