@@ -4,10 +4,12 @@ package e2e
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"snapbe/internal/lab"
 )
@@ -31,13 +33,22 @@ func TestCycle(t *testing.T) {
 
 // patch makes a BE and installs version 2 in it, while version 1 runs.
 func patch(t *testing.T, m *lab.Machine) {
+	nested := m.MustRun("zfs list -rHo name rpool/ROOT/debian | sed -n 's,^rpool/ROOT/debian/,,p' | head -1")
+	require.NotEmpty(t, nested, "the host has a nested dataset")
+	nested = strings.TrimSpace(nested)
+	m.MustRun("zfs set quota=300M 'com.example:note=it'\\''s a \"näh\" $x; y' rpool/ROOT/debian/" + nested)
 	t.Logf("%s", m.MustRun("snapbe create -d 'November patches' 2026-11"))
 	assert.Equal(t, "NR", flags(m, "debian"))
 	assert.Equal(t, "", flags(m, "2026-11"))
+	for _, be := range []string{"debian", "2026-11"} {
+		assert.Equal(t, "314572800\tlocal\nit's a \"näh\" $x; y\tlocal\ndefault\n",
+			m.MustRun("zfs get -Hpo value,source quota,com.example:note rpool/ROOT/"+be+"/"+nested+"; zfs get -Ho source atime rpool/ROOT/"+be+"/"+nested+" | sed 's/inherited from .*/default/'"), be)
+	}
 	t.Logf("%s", m.MustRun("snapbe exec 2026-11 -- apt-get install -y widget=2 2>&1"))
 	assert.Equal(t, "1", version(m), "the running BE is untouched")
 	assert.Empty(t, m.MustRun("ls -d /var/lib/widget-started-2* 2>/dev/null || true"))
-	dir := m.MustRun("snapbe mount 2026-11")
+	dir, err := m.Output("snapbe mount 2026-11")
+	require.NoError(t, err)
 	assert.Equal(t, "/run/snapbe/mnt/2026-11\n", dir)
 	assert.Empty(t, m.MustRun("ls -d /run/snapbe/mnt/2026-11/var/lib/widget-started-2* 2>/dev/null || true"), "no service started")
 	assert.Contains(t, m.MustRun("ls /run/snapbe/mnt/2026-11/opt/repo"), "widget_2_all.deb", "nested datasets show")

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,7 +25,6 @@ func TestMount(t *testing.T) {
 	for _, release := range []string{"trixie", "bookworm"} {
 		t.Run(release, func(t *testing.T) {
 			m := lab.Resume(t, lab.Config{Image: lab.BaseRunning(t, release, "single")})
-			m.WaitSSH(3 * time.Minute)
 			t.Logf("%s", m.MustRun("zfs version; uname -r"))
 			const remote = "/root/mount.test"
 			m.Copy(binary, remote, 0o755)

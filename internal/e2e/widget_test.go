@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,9 +39,12 @@ func widget(t testing.TB, version string) string {
 	} {
 		path := filepath.Join(root, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
+		mode := os.FileMode(0o644)
+		if strings.HasPrefix(text, "#!") {
+			mode = 0o755
+		}
+		require.NoError(t, os.WriteFile(path, []byte(text), mode))
 	}
-	require.NoError(t, os.Chmod(filepath.Join(root, "DEBIAN/conffiles"), 0o644))
 	_, err := command.Exec{}.Run(t.Context(), command.Cmd{Argv: []string{"dpkg-deb", "--root-owner-group", "--build", root, file}})
 	require.NoError(t, err)
 	return file
