@@ -17,7 +17,7 @@ func Attach(tree Tree, dir string) error {
 	if err != nil {
 		return &os.PathError{Op: "open", Path: dir, Err: err}
 	}
-	defer unix.Close(at)
+	defer shut(at)
 	if m, err := mountOf(at, dir); err != nil {
 		return err
 	} else if m != nil {
@@ -27,7 +27,7 @@ func Attach(tree Tree, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer shut(fd)
 	// Up to here a process that is killed leaves nothing, from here on all.
 	if err := moveOnto(fd, at); err != nil {
 		return fmt.Errorf("attach dataset %q at %q: %w", tree[0].Dataset, dir, err)
@@ -48,7 +48,7 @@ func detached(tree Tree) (int, error) {
 		return errors.Join(err, s.unmount())
 	})
 	if err != nil && fd >= 0 {
-		unix.Close(fd)
+		shut(fd)
 	}
 	return fd, err
 }

@@ -94,11 +94,11 @@ func (p *pid1) start() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("open the tree: %w", err)
 	}
-	defer unix.Close(root)
+	defer shut(root)
 	if fd, err := openBelow(root, dir, unix.O_DIRECTORY, 0); err != nil {
 		return 0, fmt.Errorf("start in directory %q: %w", dir, err)
 	} else {
-		unix.Close(fd)
+		shut(fd)
 	}
 	path, code := find(root, dir, p.Argv[0], p.Env)
 	if code == 0 {
@@ -161,7 +161,7 @@ func find(root int, dir, name string, env []string) (string, int) {
 		}
 		var stat unix.Stat_t
 		err = unix.Fstat(fd, &stat)
-		unix.Close(fd)
+		shut(fd)
 		if err == nil && stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Mode&0o111 != 0 {
 			return path, 0
 		}

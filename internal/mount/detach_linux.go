@@ -39,7 +39,7 @@ func below(dir string) ([]Mounted, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
-	defer unix.Close(fd)
+	defer shut(fd)
 	top, err := mountOf(fd, dir)
 	if err != nil {
 		return nil, err
@@ -80,14 +80,14 @@ func unmountAll(mounts []Mounted) error {
 	var gone []kept
 	defer func() {
 		for _, k := range gone {
-			unix.Close(k.fd)
+			shut(k.fd)
 		}
 	}()
 	for _, m := range slices.Backward(mounts) {
 		fd, err := unix.OpenTree(unix.AT_FDCWD, m.Dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
 		if err == nil {
 			if err = unix.Unmount(m.Dir, unix.UMOUNT_NOFOLLOW); err != nil {
-				unix.Close(fd)
+				shut(fd)
 			}
 		}
 		if err != nil {

@@ -43,7 +43,7 @@ func (p *pid1) setUp() error {
 	if err != nil {
 		return fmt.Errorf("open dataset %q: %w", p.Tree[0].Dataset, err)
 	}
-	defer unix.Close(root)
+	defer shut(root)
 	for _, f := range []func(root int) error{p.mountProc, host.mount, p.mountRun, p.mountTmp} {
 		if err := f(root); err != nil {
 			return fmt.Errorf("set up dataset %q to run in: %w", p.Tree[0].Dataset, err)
@@ -87,7 +87,7 @@ func (p *pid1) mountProc(root int) error {
 			return fmt.Errorf("open %q: %w", path, err)
 		}
 		err = readOnly(fd)
-		unix.Close(fd)
+		shut(fd)
 		if err != nil {
 			return fmt.Errorf("make %q read-only: %w", path, err)
 		}
@@ -101,7 +101,7 @@ func readOnly(at int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer shut(fd)
 	return moveOnto(fd, at)
 }
 
@@ -115,7 +115,7 @@ func cloneMounts(dir int, path string, attr uint64) (int, error) {
 	}
 	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attr, Propagation: unix.MS_SLAVE})
 	if err != nil {
-		unix.Close(fd)
+		shut(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -134,7 +134,7 @@ func cloneHost() (hostMounts, error) {
 	}
 	dev, err := cloneMounts(unix.AT_FDCWD, "/dev", 0)
 	if err != nil {
-		unix.Close(sys)
+		shut(sys)
 		return hostMounts{}, fmt.Errorf("show the host's /dev: %w", err)
 	}
 	return hostMounts{sys, dev}, nil
@@ -146,13 +146,13 @@ func (h hostMounts) mount(root int) error {
 		dir string
 		fd  int
 	}{{"sys", h.sys}, {"dev", h.dev}} {
-		defer unix.Close(m.fd)
+		defer shut(m.fd)
 		at, err := openDir(root, m.dir)
 		if err != nil {
 			return fmt.Errorf("mount point %q: %w", m.dir, explain(err))
 		}
 		err = moveOnto(m.fd, at)
-		unix.Close(at)
+		shut(at)
 		if err != nil {
 			return fmt.Errorf("show the host's %q: %w", "/"+m.dir, err)
 		}
@@ -171,7 +171,7 @@ func (p *pid1) mountRun(root int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer shut(fd)
 	run, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (p *pid1) mountRun(root int) error {
 		return err
 	}
 	if fd, err := openBelow(root, "/usr/bin/systemctl", 0, 0); err == nil {
-		unix.Close(fd)
+		shut(fd)
 		if err := run.MkdirAll("systemd/system", 0o755); err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func followLink(root int, path string) (string, bool) {
 		}
 		buf := make([]byte, unix.PathMax)
 		n, err := unix.Readlinkat(dir, filepath.Base(path), buf)
-		unix.Close(dir)
+		shut(dir)
 		if err != nil {
 			break
 		}
@@ -250,7 +250,7 @@ func mountFresh(root int, path, mode string) error {
 	if err != nil {
 		return nil //nolint:nilerr // missing, or a symlink to elsewhere
 	}
-	unix.Close(fd)
+	shut(fd)
 	return mountNew(root, path, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, mode)
 }
 
@@ -260,12 +260,12 @@ func mountNew(root int, path, fstype string, attr int, mode string) error {
 	if err != nil {
 		return fmt.Errorf("mount point %q: %w", path, explain(err))
 	}
-	defer unix.Close(at)
+	defer shut(at)
 	fs, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
 	}
-	defer unix.Close(fs)
+	defer shut(fs)
 	err = unix.FsconfigSetString(fs, "source", fstype)
 	if err == nil && mode != "" {
 		err = unix.FsconfigSetString(fs, "mode", mode)
@@ -280,7 +280,7 @@ func mountNew(root int, path, fstype string, attr int, mode string) error {
 	if err != nil {
 		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
 	}
-	defer unix.Close(fd)
+	defer shut(fd)
 	if err := moveOnto(fd, at); err != nil {
 		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
 	}

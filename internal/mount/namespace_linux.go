@@ -106,7 +106,7 @@ func (s *staged) mountAll(t Tree, readOnly bool) error {
 	root := -1
 	defer func() {
 		if root >= 0 {
-			unix.Close(root)
+			shut(root)
 		}
 	}()
 	for i, e := range t {
@@ -123,7 +123,7 @@ func (s *staged) mountAll(t Tree, readOnly bool) error {
 			}
 		} else {
 			err = attachBelow(root, e, fd, readOnly)
-			unix.Close(fd)
+			shut(fd)
 		}
 		if err != nil {
 			return err
@@ -145,7 +145,7 @@ func attachBelow(root int, e Entry, fd int, readOnly bool) error {
 	if err != nil {
 		return fmt.Errorf("mount point %q of dataset %q: %w", e.Dir, e.Dataset, explain(err))
 	}
-	defer unix.Close(at)
+	defer shut(at)
 	if err := moveOnto(fd, at); err != nil {
 		return fmt.Errorf("mount dataset %q at %q: %w", e.Dataset, e.Dir, err)
 	}
@@ -179,7 +179,7 @@ func makeDir(root int, path string) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(parent)
+	defer shut(parent)
 	err = unix.Mkdirat(parent, filepath.Base(path), 0o755)
 	if errors.Is(err, unix.EEXIST) {
 		return nil
@@ -188,6 +188,10 @@ func makeDir(root int, path string) error {
 	}
 	return unix.Fchmodat(parent, filepath.Base(path), 0o755, 0) // whatever the umask is
 }
+
+// shut closes a descriptor that was not written to, which cannot fail in a way
+// that matters.
+func shut(fd int) { _ = unix.Close(fd) }
 
 func explain(err error) error {
 	switch {

@@ -7,7 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
+	"os/exec" //nolint:depguard // the tests are their own programs
 	"path/filepath"
 	"strings"
 	"syscall"

@@ -43,7 +43,7 @@ func newMount(fstype string, e Entry, readOnlyFS bool) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(fs)
+	defer shut(fs)
 	if err := unix.FsconfigSetString(fs, "source", e.Dataset); err != nil {
 		return -1, err
 	}

@@ -3,6 +3,7 @@ package mount
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -69,14 +70,18 @@ func parseTable(text string) ([]Mounted, error) {
 //
 //	36 35 0:98 /root /mnt/a\040b rw,noatime shared:1 - zfs rpool/a rw,xattr
 //
-// An empty source is written as nothing at all, so the fields after the dash
-// are split at single spaces.
+// where any number of fields such as shared:1 may stand before the dash. An
+// empty source is written as nothing at all, so fields end at single spaces.
 func parseMount(line string) (Mounted, error) {
 	var m Mounted
-	before, after, ok := strings.Cut(line, " - ")
-	fields := strings.Split(before, " ")
-	rest := strings.SplitN(after, " ", 3)
-	if !ok || len(fields) < 6 || len(rest) != 3 {
+	fields := strings.Split(line, " ")
+	var rest []string
+	if len(fields) > 6 {
+		if dash := slices.Index(fields[6:], "-"); dash >= 0 {
+			rest = fields[6+dash+1:]
+		}
+	}
+	if len(rest) != 3 {
 		return m, fmt.Errorf("cannot read mountinfo line %q", line)
 	}
 	var err error

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
+	"os/exec" //nolint:depguard // the tests are their own programs
 	"strings"
 	"sync"
 	"syscall"

@@ -5,7 +5,7 @@ package mount
 import (
 	"context"
 	"os"
-	"os/exec"
+	"os/exec" //nolint:depguard // the tests are their own programs
 	"path/filepath"
 	"strings"
 	"testing"
