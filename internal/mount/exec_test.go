@@ -239,7 +239,10 @@ func TestExecPipes(t *testing.T) {
 	needRoot(t)
 	in, w, err := os.Pipe()
 	require.NoError(t, err)
-	go func() { fmt.Fprint(w, "through"); w.Close() }()
+	go func() {
+		fmt.Fprint(w, "through")
+		w.Close()
+	}()
 	out, code, err := run(t, system(t), ExecSpec{Argv: []string{"cat"}, Stdin: in})
 	require.NoError(t, err)
 	require.Zero(t, code)
@@ -300,6 +303,6 @@ func TestExecKilled(t *testing.T) {
 		gone(t, tree[:1])
 		require.Eventually(t, func() bool {
 			return len(processes(t, "8765.4"))+len(processes(t, childName)) == 0
-		}, 2*time.Second, 20*time.Millisecond)
+		}, 10*time.Second, 20*time.Millisecond)
 	}
 }

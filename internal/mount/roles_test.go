@@ -125,7 +125,7 @@ func ready(t *testing.T, cmd *exec.Cmd) string {
 func gone(t *testing.T, tree Tree) {
 	t.Helper()
 	var found []string
-	for range 100 {
+	for range 500 {
 		found = nil
 		tables, err := filepath.Glob("/proc/[0-9]*/mountinfo")
 		require.NoError(t, err)

@@ -42,7 +42,7 @@ type terminal struct {
 func openTerminal(stdin, stdout *os.File) *terminal {
 	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return &terminal{}
+		return &terminal{mode: noTerminal}
 	}
 	t := &terminal{mode: ownTerminal, file: os.NewFile(uintptr(fd), "/dev/tty")}
 	if !t.isOurs() || !isTerminal(stdin) || !isTerminal(stdout) {

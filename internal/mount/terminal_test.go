@@ -71,7 +71,7 @@ func (k *keyboard) listen() {
 // expect waits for a text after the one that was met last.
 func (k *keyboard) expect(text string) {
 	k.t.Helper()
-	for range 500 {
+	for range 2000 {
 		k.mu.Lock()
 		rest := k.seen.String()[k.done:]
 		i := strings.Index(rest, text)
@@ -136,15 +136,14 @@ func TestTerminalShellInside(t *testing.T) {
 	k := shell(t, system(t))
 	k.press("CMD='PS1=inside: exec bash --norc --noprofile -i' $EXEC\n")
 	k.expect("inside:")
-	k.press("echo one; sleep 1000\n")
+	k.press("sh -c 'echo on''e; exec sleep 1000'\n")
 	k.expect("one\r\n")
-	time.Sleep(200 * time.Millisecond)
 	k.press(ctrlZ)
 	k.expect("Stopped")
 	k.press("kill %1; wait %1; echo wait=$?\n")
 	k.expect("wait=")
-	k.press("sleep 1000\n")
-	time.Sleep(200 * time.Millisecond)
+	k.press("sh -c 'echo tw''o; exec sleep 1000'\n")
+	k.expect("two\r\n")
 	k.press(ctrlC)
 	k.expect("inside:")
 	k.press("echo int=$?; tty\n")

@@ -237,7 +237,7 @@ func TestRealServicesDoNotStart(t *testing.T) {
 		return nil
 	}))
 	before := onHost(t, "systemctl list-units --all --no-legend | wc -l")
-	inside(t, tree, "dpkg -i /opt/both.deb /opt/script.deb 2>&1")
+	inside(t, tree, "apt-get install -y /opt/both.deb /opt/script.deb 2>&1")
 	inside(t, tree, "env -i PATH=$PATH dpkg -r both script 2>&1; env -i PATH=$PATH dpkg -i /opt/both.deb /opt/script.deb 2>&1")
 	inside(t, tree, "dpkg -r script; env -u SYSTEMD_OFFLINE systemctl restart both; env -i /bin/systemctl daemon-reload; service both start; env -i PATH=$PATH /etc/init.d/both start; "+
 		"deb-systemd-invoke restart both.service; invoke-rc.d both restart; systemctl is-enabled both; ischroot; echo ischroot=$?; systemd-detect-virt -c; systemd-detect-virt -r; echo chroot=$?")
@@ -332,8 +332,10 @@ func TestRealUpdateGrub(t *testing.T) {
 	for _, e := range strings.Fields(onHost(t, "findmnt -no SOURCE /boot/grub || true")) {
 		tree = append(tree, Entry{Dataset: e, Dir: "boot/grub"})
 	}
-	out := inside(t, tree, "grub-probe -t fs /; grub-probe -t fs /boot/grub; grub-probe -t device /; grub-mkconfig -o /tmp/grub.cfg 2>&1; grep -m3 linux /tmp/grub.cfg; zpool status; zfs list")
-	require.Contains(t, out, "zfs")
+	out := inside(t, tree, "grub-probe -t fs /; grub-probe -t fs /boot/grub; grub-probe -t device /; grub-mkconfig -o /tmp/grub.cfg 2>&1; grep -m1 root=ZFS= /tmp/grub.cfg; zpool status -x")
+	require.Contains(t, out, "zfs\nzfs\n/dev/")
+	require.Contains(t, out, "/mount-test@/boot/vmlinuz-")
+	require.Contains(t, out, " root=ZFS="+tree[0].Dataset+" ")
 }
 
 func TestRealUpdateInitramfs(t *testing.T) {
