@@ -153,10 +153,12 @@ func (m *Manager) refusePending(ctx context.Context, r Request) error {
 	}
 	root, _, err := m.rootContainer()
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // the request's plan says it, in its own words
 	}
 	rec, ok, err := m.journal(root).Load(ctx)
-	if err != nil {
+	if zfs.Is(err, zfs.NotFound) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if ok {
@@ -184,9 +186,6 @@ func (m *Manager) journal(root string) poolJournal { return poolJournal{m.sys.ZF
 func (p poolJournal) Load(ctx context.Context) (journal.Record, bool, error) {
 	ds, err := p.zfs.Get(ctx, zfs.Query{Roots: []string{p.root}, Props: []string{propJournal}})
 	if err != nil {
-		if zfs.Is(err, zfs.NotFound) {
-			return journal.Record{}, false, refuse(NotFound, "name another one with -r", "find the BE root container %q: no such dataset", p.root)
-		}
 		return journal.Record{}, false, err
 	}
 	text := ds[0].Local(propJournal)
@@ -195,10 +194,15 @@ func (p poolJournal) Load(ctx context.Context) (journal.Record, bool, error) {
 	}
 	r, err := journal.Decode(text)
 	if err != nil {
-		return r, true, &Error{Code: Pending, Text: "tell what was interrupted", Err: err, Hint: fmt.Sprintf(
-			"zfs inherit %s %s drops the record; snapbe list then shows with ! what is unfinished", propJournal, p.root)}
+		return r, true, &Error{Code: Pending, Text: "tell what was interrupted", Err: err, Hint: lostRecord(p.root)}
 	}
 	return r, true, nil
+}
+
+// lostRecord is the way out where a record means nothing to this snapbe.
+func lostRecord(root string) string {
+	return fmt.Sprintf("the snapbe that began it can end it; or zfs inherit %s %s drops the record, and snapbe list shows with ! what is unfinished",
+		propJournal, root)
 }
 
 func (p poolJournal) Save(ctx context.Context, r journal.Record) error {

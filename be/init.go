@@ -60,13 +60,20 @@ type survey struct {
 
 // survey looks at the host and refuses, by reason, one that cannot be served.
 func (m *Manager) survey(ctx context.Context, what string) (*survey, error) {
-	root, running, err := m.rootContainer()
+	running, err := m.sys.Host.Root()
 	if err != nil {
 		return nil, err
 	}
-	if running == "" || rootOf(running) != root || !strings.Contains(root, "/") {
+	root := rootOf(running)
+	if m.sys.Root != "" {
+		root = m.sys.Root
+	}
+	if running == "" || !strings.Contains(rootOf(running), "/") {
 		return nil, refuse(Failed, "the root file system must be a dataset POOL/ROOT/NAME, as the OpenZFS guides for Debian and Ubuntu make it",
 			"%s: / is %s", what, or(running, "not on ZFS"))
+	}
+	if rootOf(running) != root {
+		return nil, refuse(Failed, "leave -r out", "%s: / is %s, which is not in %s", what, running, root)
 	}
 	if !m.sys.Host.HasGRUB() {
 		return nil, refuse(Failed, "apt-get install grub-pc", "%s: GRUB is not installed", what)
@@ -135,15 +142,13 @@ func (a *survey) findGrub(ctx context.Context, mounts []mount.Mounted, what stri
 	dir := a.m.sys.Boot.Directory()
 	on, at := "", ""
 	for _, mnt := range mounts {
-		if (mnt.Dir == dir || strings.HasPrefix(dir, strings.TrimSuffix(mnt.Dir, "/")+"/")) && len(mnt.Dir) >= len(at) {
-			on, at = mnt.Dataset, mnt.Dir
-			if mnt.FSType != "zfs" {
-				on = ""
-			}
+		if !within(dir, strings.TrimSuffix(mnt.Dir, "/")) || len(mnt.Dir) < len(at) {
+			continue
 		}
-	}
-	if on == "" {
-		return refuse(Failed, "unmount it, and reinstall GRUB into a directory on the boot pool", "%s: %s, at %s, is not on ZFS", what, dir, at)
+		on, at = mnt.Dataset, mnt.Dir
+		if mnt.FSType != "zfs" && at == dir {
+			return refuse(Failed, "unmount it, and have GRUB's files in "+dir+" on the pool", "%s: %s is on %s, not on ZFS", what, dir, mnt.FSType)
+		}
 	}
 	inside := within(on, a.args.Running) || a.args.Boot != "" && within(on, a.args.Boot)
 	if !inside {

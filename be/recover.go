@@ -32,7 +32,7 @@ func (m *Manager) recoverPending(ctx context.Context, o Options) (Result, error)
 	}
 	op, err := m.rebuild(st, rec)
 	if err != nil {
-		return Result{}, refuse(Pending, "the snapbe that began it can end it", "recover from %s: %v", describe(rec), err)
+		return Result{}, refuse(Pending, lostRecord(st.root), "recover from %s: %v", describe(rec), err)
 	}
 	op.plan.Title = "recover from an interrupted " + rec.Kind
 	from, forward, err := op.committed(ctx)
