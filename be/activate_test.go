@@ -187,8 +187,11 @@ func TestDefaultWithoutKernel(t *testing.T) {
 		do(t, w, be.Activate{Name: "a"})
 		removeKernel(t, w, "a", "vmlinuz-6.12.1-amd64")
 		res := do(t, w, be.BootUpdate{})
-		require.Len(t, res.Notes, 1)
-		assert.Contains(t, res.Notes[0], `"a" boots next and cannot: no kernel`)
+		assert.Equal(t, []string{`"a" is not in the menu: no kernel in /boot`,
+			`what is to boot next is not in the menu, which boots "debian" instead: snapbe activate NAME chooses`}, res.Notes)
+		boots, err := w.Boots()
+		require.NoError(t, err)
+		assert.Equal(t, "rpool/ROOT/debian", boots)
 		do(t, w, be.Destroy{Name: "b"})
 		do(t, w, be.Activate{Name: "debian"})
 		chosen(t, w)

@@ -49,7 +49,11 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 	if !m.sys.Host.Privileged() {
 		return Result{}, refuse(Denied, "run it as root, or with sudo", "change boot environments: only root may do that")
 	}
-	unlock, err := m.lock()
+	var patience time.Duration
+	if _, ok := r.(bootRefresh); ok {
+		patience = time.Minute // the user's command has run, and its menu must follow
+	}
+	unlock, err := m.lock(ctx, patience)
 	if err != nil {
 		return Result{}, err
 	}

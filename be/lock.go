@@ -1,10 +1,13 @@
 package be
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -12,12 +15,20 @@ import (
 // lock makes sure that one changing command works at a time. The lock is the
 // kernel's (flock(2)), so it ends with its holder. Only root can open the
 // lock's file, or any user could hold it; who has it is said in another one.
-func (m *Manager) lock() (unlock func(), err error) {
+// It is waited for as long as patience says.
+func (m *Manager) lock(ctx context.Context, patience time.Duration) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(m.sys.LockFile), 0o755); err != nil {
 		return nil, err
 	}
 	l := flock.New(m.sys.LockFile, flock.SetPermissions(0o600))
 	ok, err := l.TryLock()
+	if err == nil && !ok && patience > 0 {
+		waiting, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if ok, err = l.TryLockContext(waiting, patience/600); errors.Is(err, context.DeadlineExceeded) {
+			err = nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", m.sys.LockFile, err)
 	}

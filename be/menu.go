@@ -82,16 +82,13 @@ func (m *Manager) menu(ctx context.Context, st *state, fresh boots, all bool) (b
 		}
 		if boot.Kernel != "" {
 			menu.Entries = append(menu.Entries, st.entry(b, boot))
-		} else if b.UUID == menu.Previous {
-			menu.Previous = ""
 		}
 	}
-	return menu, notes, nil
+	return menu, append(notes, st.bootSomething(&menu)...), nil
 }
 
-// lookAgain inspects a BE for its entry. One that cannot boot has none, but
-// for the default: without that the menu could not be written, for the others
-// neither, so its entry stays as it was.
+// lookAgain inspects a BE for its entry. One without a kernel has none; one
+// that could not be looked into keeps the entry that it had.
 func (m *Manager) lookAgain(ctx context.Context, b BE, was bootloader.Boot) (boot bootloader.Boot, notes []string) {
 	boot, note, err := m.inspect(ctx, b)
 	if note != "" {
@@ -100,10 +97,37 @@ func (m *Manager) lookAgain(ctx context.Context, b BE, was bootloader.Boot) (boo
 	switch {
 	case err == nil:
 		return boot, notes
-	case b.Default && was.Kernel != "":
-		return was, append(notes, fmt.Sprintf("%q boots next and cannot: %v; %s", b.Name, err, reinstallKernel(b)))
+	case !noKernel(err) && was.Kernel != "":
+		return was, append(notes, fmt.Sprintf("the entry of %q stays as it was: %v", b.Name, err))
 	}
 	return bootloader.Boot{}, append(notes, fmt.Sprintf("%q is not in the menu: %v", b.Name, err))
+}
+
+// bootSomething gives a menu whose default has gone, or cannot boot, another
+// one, so that the machine still boots by itself: the BE that runs, else the
+// previous one, else any.
+func (st *state) bootSomething(menu *bootloader.Menu) (notes []string) {
+	has := func(uuid string) bool {
+		return slices.ContainsFunc(menu.Entries, func(e bootloader.Entry) bool { return e.UUID == uuid })
+	}
+	if !has(menu.Previous) {
+		menu.Previous = ""
+	}
+	if has(menu.Default) || len(menu.Entries) == 0 {
+		return nil
+	}
+	run, _ := st.running()
+	for _, uuid := range []string{run.UUID, menu.Previous, menu.Entries[len(menu.Entries)-1].UUID} {
+		if has(uuid) {
+			menu.Default = uuid
+			break
+		}
+	}
+	if menu.Previous == menu.Default {
+		menu.Previous = ""
+	}
+	b, _ := st.byUUID(menu.Default)
+	return []string{fmt.Sprintf("what is to boot next is not in the menu, which boots %q instead: snapbe activate NAME chooses", b.Name)}
 }
 
 // menuHead is the menu without its entries.

@@ -47,7 +47,7 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 		s.Problems = append(s.Problems, "the default boot environment has gone: snapbe activate NAME")
 	}
 	if s.Adopted {
-		s.Problems = append(s.Problems, m.menuProblems(st)...)
+		s.Problems = append(s.Problems, m.menuProblems(st, s)...)
 	}
 	return s, m.statusDisks(ctx, st, &s)
 }
@@ -62,14 +62,14 @@ func pendingText(text string) string {
 
 // menuProblems compares the menu's default with the pool's; all else is for
 // boot check.
-func (m *Manager) menuProblems(st *state) []string {
+func (m *Manager) menuProblems(st *state, s Status) []string {
 	menu, err := m.sys.Boot.Read()
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil
 	case err != nil:
 		return []string{fmt.Sprintf("the boot menu cannot be read (%v): snapbe boot update", err)}
-	case menu.Default != st.props.Local(propDefault):
+	case s.Default != "" && menu.Default != st.props.Local(propDefault):
 		return []string{"the boot menu has another default than the pool: snapbe boot update"}
 	}
 	return nil

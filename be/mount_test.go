@@ -1,0 +1,208 @@
+package be_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"snapbe/be"
+	"snapbe/be/betest"
+	"snapbe/internal/mount"
+	"snapbe/internal/zfs"
+)
+
+func mountsOf(w *betest.World, dir string) (all []string) {
+	for _, m := range w.Host.Mounted {
+		if m.Dir == dir || len(m.Dir) > len(dir) && m.Dir[:len(dir)+1] == dir+"/" {
+			all = append(all, m.Dataset+" "+m.Dir[len(dir):])
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestMount(t *testing.T) {
+	want := map[string][]string{
+		"one pool": {"rpool/ROOT/be-2 ", "rpool/ROOT/be-2/opt /opt", "rpool/ROOT/be-2/var /var", "rpool/ROOT/be-2/var/lib /var/lib"},
+		"split":    {"bpool/BOOT/be-2 /boot", "rpool/ROOT/be-2 ", "rpool/ROOT/be-2/opt /opt"},
+	}
+	for name, l := range layouts {
+		t.Run(name, func(t *testing.T) {
+			w := betest.New(t.TempDir(), l)
+			create(t, w, "rpool/ROOT/debian/off", zfs.Props{"canmount": "off", "mountpoint": "/off"})
+			create(t, w, "rpool/ROOT/debian/none", zfs.Props{"mountpoint": "none"})
+			do(t, w, be.Create{Name: "be-2"})
+			dir := filepath.Join(t.TempDir(), "new", "dir")
+			res := do(t, w, be.Mount{Name: "be-2", Dir: dir})
+			assert.Equal(t, dir, res.Dir)
+			assert.Equal(t, want[name], mountsOf(w, dir))
+			assert.Equal(t, dir, do(t, w, be.Unmount{Name: dir}).Dir, "by its directory")
+			assert.Empty(t, mountsOf(w, dir))
+
+			dir = do(t, w, be.Mount{Name: "be-2"}).Dir
+			assert.Equal(t, filepath.Join(w.Directory(), "run/mnt/be-2"), dir)
+			assert.Equal(t, "be-2", do(t, w, be.Unmount{Name: "be-2"}).Name)
+			assert.NoDirExists(t, dir, "a directory that snapbe made goes")
+		})
+	}
+}
+
+func TestMountRefused(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Create{Name: "be-3"})
+		dir := do(t, w, be.Mount{Name: "be-2"}).Dir
+		full := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(full, "file"), nil, 0o600))
+		for _, c := range []struct {
+			request be.Request
+			want    refusal
+		}{
+			{be.Mount{Name: "debian"}, refusal{be.Busy, `mount "debian": it is running, at /`, ""}},
+			{be.Mount{Name: "be-2"}, refusal{be.Busy, `mount "be-2": it is mounted at ` + dir, "snapbe unmount be-2"}},
+			{be.Mount{Name: "none"}, refusal{be.NotFound, `mount "none": no boot environment has that name in rpool/ROOT`,
+				"snapbe list shows those that there are"}},
+			{be.Mount{Name: "be-3", Dir: full}, refusal{be.Failed, `mount "be-3" at ` + full + `: the directory is not empty`,
+				"name an empty directory, or none"}},
+			{be.Unmount{Name: "be-3"}, refusal{be.Failed, `unmount "be-3": it is not mounted`, "snapbe list shows what is mounted"}},
+			{be.Unmount{Name: "none"}, refusal{be.NotFound, `unmount "none": no mounted boot environment has that name or directory`,
+				"snapbe list shows what is mounted"}},
+			{be.Unmount{Name: "debian"}, refusal{be.Busy, `unmount "debian": it is running`, ""}},
+			{be.Unmount{Name: "/"}, refusal{be.Busy, `unmount "/": it is running`, ""}},
+		} {
+			t.Run(c.want.text, func(t *testing.T) { refused(t, w, c.request, c.want) })
+		}
+	})
+}
+
+// A kernel that was put there by hand is in the menu once it is unmounted.
+func TestUnmountRefreshesTheMenu(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Mount{Name: "be-2"})
+		newKernel(t, w, "be-2")
+		do(t, w, be.Unmount{Name: "be-2"})
+		assert.Contains(t, w.Boot.Text(), "vmlinuz-6.12.9-amd64")
+	})
+}
+
+func newKernel(t *testing.T, w *betest.World, name string) {
+	t.Helper()
+	dataset, dir := named(t, w, name).BootDataset, "."
+	if dataset == "" {
+		dataset, dir = "rpool/ROOT/"+name, "boot"
+	}
+	w.Put(dataset, dir+"/vmlinuz-6.12.9-amd64", "kernel")
+	w.Put(dataset, dir+"/initrd.img-6.12.9-amd64", "initrd")
+}
+
+// spy sees what is asked of the operating system.
+type spy struct {
+	be.Host
+	tree mount.Tree
+	spec mount.ExecSpec
+}
+
+func (s *spy) Exec(ctx context.Context, t mount.Tree, x mount.ExecSpec) (int, error) {
+	s.tree, s.spec = t, x
+	return s.Host.Exec(ctx, t, x)
+}
+
+func TestExec(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		w.Host.Command = func(root *os.Root, argv []string) int {
+			assert.Equal(t, []string{"apt-get", "upgrade"}, argv)
+			for _, f := range []string{"boot/vmlinuz-6.12.9-amd64", "boot/initrd.img-6.12.9-amd64"} {
+				assert.NoError(t, root.WriteFile(f, []byte("x"), 0o644))
+			}
+			// update-grub of a BE whose packages do not know snapbe.
+			assert.NoError(t, root.WriteFile("boot/grub/grub.cfg", []byte("# plain"), 0o644))
+			return 7
+		}
+		sys := w.System()
+		host := &spy{Host: sys.Host}
+		sys.Host = host
+		code, err := be.New(sys).Exec(t.Context(), be.Exec{Name: "be-2", ExecSpec: mount.ExecSpec{Argv: []string{"apt-get", "upgrade"}}})
+		require.NoError(t, err)
+		assert.Equal(t, 7, code)
+		assert.Contains(t, host.spec.Env, "SNAPBE_EXEC=be-2")
+		assert.Contains(t, host.spec.Env, "PATH="+os.Getenv("PATH"))
+		assert.Equal(t, []mount.Entry{{Dataset: status(t, w).Grub, Dir: "boot/grub"}}, host.spec.Extra)
+		assert.Equal(t, mount.Entry{Dataset: "rpool/ROOT/be-2", Dir: "."}, host.tree[0])
+		assert.Contains(t, w.Boot.Text(), "vmlinuz-6.12.9-amd64", "the menu follows")
+		assert.True(t, w.Boot.Hooked(), "and GRUB's own menu keeps it")
+	})
+}
+
+func TestExecRefused(t *testing.T) {
+	w := onePool(t)
+	do(t, w, be.Create{Name: "half"})
+	set(t, w, "rpool/ROOT/half", zfs.Props{"org.snapbe:op": "x", "org.snapbe:description": "y"})
+	for name, want := range map[string]refusal{
+		"debian": {be.Busy, `run a command in "debian": it is running`, "run the command itself"},
+		"none": {be.NotFound, `run a command in "none": no boot environment has that name in rpool/ROOT`,
+			"snapbe list shows those that there are"},
+		"half": {be.Failed, `run a command in "half": it is unfinished, and no record tells of what`,
+			"snapbe destroy half takes it away; if you know it to be whole, zfs inherit org.snapbe:op rpool/ROOT/half"},
+	} {
+		before := w.Capture()
+		_, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: name})
+		assertRefusal(t, want, err)
+		same(t, before, w.Capture())
+	}
+}
+
+// Another command holds the lock when this one ends: the menu waits its turn.
+func TestExecWhileAnotherWorks(t *testing.T) {
+	w := onePool(t)
+	do(t, w, be.Create{Name: "be-2"})
+	w.Host.Command = func(*os.Root, []string) int { return 0 }
+	newKernel(t, w, "be-2")
+	done := make(chan error, 1)
+	started := false
+	_, err := be.New(w.System()).Do(t.Context(), be.BootUpdate{}, be.Options{Step: func(be.StepDone) {
+		if !started {
+			started = true
+			go func() {
+				_, err := be.New(w.System()).Exec(context.Background(), be.Exec{Name: "be-2"})
+				done <- err
+			}()
+		}
+	}})
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+}
+
+func TestBootMount(t *testing.T) {
+	t.Run("one pool", func(t *testing.T) {
+		assert.Empty(t, do(t, onePool(t), be.BootMount{}).Plan.Steps)
+	})
+	t.Run("split", func(t *testing.T) {
+		w := split(t)
+		assert.Empty(t, do(t, w, be.BootMount{}).Plan.Steps, "it is there")
+		require.NoError(t, w.Host.Detach("/boot", false))
+		do(t, w, be.BootMount{})
+		assert.Contains(t, mountsOf(w, "/boot"), "bpool/BOOT/debian ")
+	})
+	t.Run("another one is there", func(t *testing.T) {
+		w := split(t)
+		do(t, w, be.Create{Name: "be-2"})
+		require.NoError(t, w.Host.Detach("/boot", false))
+		require.NoError(t, w.Host.Attach(tree("bpool/BOOT/be-2"), "/boot"))
+		res := do(t, w, be.BootMount{})
+		assert.Equal(t, []string{"/boot is bpool/BOOT/be-2, not bpool/BOOT/debian of the running boot environment"}, res.Plan.Notes)
+	})
+	t.Run("while something is pending", func(t *testing.T) {
+		w := split(t)
+		set(t, w, "rpool/ROOT", zfs.Props{"org.snapbe:journal": "not json"})
+		require.NoError(t, w.Host.Detach("/boot", false))
+		do(t, w, be.BootMount{})
+		assert.Contains(t, mountsOf(w, "/boot"), "bpool/BOOT/debian ")
+	})
+}
