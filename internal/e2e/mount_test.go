@@ -28,13 +28,14 @@ func TestMount(t *testing.T) {
 			t.Logf("%s", m.MustRun("zfs version; uname -r"))
 			const remote = "/root/mount.test"
 			m.Copy(binary, remote, 0o755)
-			for _, args := range []string{"-test.run 'Test[^R]'", "-test.v -test.run TestReal"} {
-				if only := os.Getenv("SNAPBE_MOUNT_TESTS"); only != "" { // while working on one
-					args = "-test.v -test.run '" + only + "'"
-				}
+			runs := []string{"Test[^R]", "TestReal"}
+			if only := os.Getenv("SNAPBE_MOUNT_TESTS"); only != "" { // while working on one
+				runs = []string{only}
+			}
+			for _, tests := range runs {
 				// On the console too, for a run that hangs.
-				out, err := m.Run("set -o pipefail; cd / && timeout 800 " + remote + " " + args + " 2>&1 | tee /dev/ttyS0")
-				t.Logf("%s\n%s", args, out)
+				out, err := m.Run("set -o pipefail; cd / && timeout 800 " + remote + " -test.v -test.run '" + tests + "' 2>&1 | tee /dev/ttyS0")
+				t.Logf("%s\n%s", tests, out)
 				require.NoError(t, err)
 			}
 		})

@@ -90,12 +90,20 @@ func unmountAll(mounts []Mounted) error {
 				shut(fd)
 			}
 		}
+		if err != nil && !isMounted(m.ID) {
+			continue // ZFS unmounts what it mounted below .zfs by itself
+		}
 		if err != nil {
 			return errors.Join(unmountError(m, mounts, err), putBack(gone))
 		}
 		gone = append(gone, kept{fd, m.Dir})
 	}
 	return nil
+}
+
+func isMounted(id int) bool {
+	table, err := Table()
+	return err != nil || slices.ContainsFunc(table, func(m Mounted) bool { return m.ID == id })
 }
 
 // kept is the copy of a mount that was unmounted, and its place.
