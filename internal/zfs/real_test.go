@@ -44,7 +44,7 @@ func suite(t *testing.T, tools zfs.ZFS) {
 }
 
 // newPool makes a pool, a mirror of two files, for as long as the test runs.
-func newPool(t *testing.T) string {
+func newPool(t testing.TB) string {
 	dir := t.TempDir()
 	pool := fmt.Sprintf("snapbe-test-%d", os.Getpid())
 	argv := []string{
@@ -62,7 +62,7 @@ func newPool(t *testing.T) string {
 	return pool
 }
 
-func run(t *testing.T, stdin string, argv ...string) string {
+func run(t testing.TB, stdin string, argv ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
