@@ -34,6 +34,16 @@ func TestScripts(t *testing.T) {
 			"world": worldCommand,
 			"exits": exitsCommand,
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "terminals" {
+				return false, fmt.Errorf("no condition %q", cond)
+			}
+			f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+			if err == nil {
+				err = f.Close()
+			}
+			return err == nil, nil
+		},
 		UpdateScripts:      os.Getenv("UPDATE_GOLDEN") != "",
 		RequireUniqueNames: true,
 	})
