@@ -1,8 +1,6 @@
 package zfs
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -96,20 +94,6 @@ func TestSourceThatWasCutOff(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, got[0].Props["a:b"].Source, "from %q", from)
 	}
-}
-
-// golden are files of what the programs printed: NAME-VERSION.txt.
-func golden(t *testing.T, name string) map[string]string {
-	files, err := filepath.Glob("testdata/" + name + "-*.txt")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	all := map[string]string{}
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		require.NoError(t, err)
-		all[filepath.Base(file)] = string(b)
-	}
-	return all
 }
 
 func FuzzParseGet(f *testing.F) {
