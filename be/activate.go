@@ -117,7 +117,9 @@ func (st *state) previousFor(b BE) string {
 func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fresh boots) *operation {
 	root := rootOf(args.Dataset)
 	op := &operation{kind: kind, id: id, args: args, verb: what, plan: Plan{Title: what}}
-	op.add(m.prepareBE(args))
+	if args.NewUUID {
+		op.add(m.giveUUID(args))
+	}
 	op.add(journal.Step{
 		Name: "choose it as the default",
 		Do: func(ctx context.Context) error {
@@ -130,12 +132,13 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 			return m.undoMenu(ctx)
 		},
 	})
+	follows := len(op.steps)
 	op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error {
 		notes, err := m.updateMenu(ctx, fresh, false)
 		op.result.Notes = append(op.result.Notes, notes...)
 		return err
 	}})
-	// bootfs last: loaders that read it change over when GRUB has.
+	// bootfs after it: loaders that read it change over when GRUB has.
 	op.add(journal.Step{
 		Name: "set bootfs of " + zfs.PoolOf(root),
 		Do: func(ctx context.Context) error {
@@ -145,12 +148,20 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 			return m.sys.ZFS.PoolSet(ctx, zfs.PoolOf(root), "bootfs", args.OldBootfs)
 		},
 	})
+	// Another tool's BE may mount itself, or what lies below it, in every BE.
+	op.add(journal.Step{Name: "keep it from mounting by itself", Final: true, Do: func(ctx context.Context) error {
+		changes, err := m.noauto(ctx, args.Roots)
+		if err != nil {
+			return err
+		}
+		return m.sys.ZFS.Set(ctx, changes)
+	}})
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propDefault, propPrevious}})
 		if err != nil {
 			return 0, false, err
 		}
-		return 2, ds[0].Local(propDefault) == args.UUID && ds[0].Local(propPrevious) == args.Previous, nil
+		return follows, ds[0].Local(propDefault) == args.UUID && ds[0].Local(propPrevious) == args.Previous, nil
 	}
 	return op
 }
@@ -158,31 +169,20 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 // rootOf is the container that a BE's dataset lies in.
 func rootOf(dataset string) string { return path.Dir(dataset) }
 
-// prepareBE gives a BE that another tool made what a BE needs: a UUID, and
-// canmount=noauto so that no other BE mounts it, or what lies below it, over
-// its own. Undoing leaves canmount: no BE is ever to mount by itself.
-func (m *Manager) prepareBE(args activateArgs) journal.Step {
-	step := journal.Step{Name: "see that it does not mount by itself"}
-	if args.NewUUID {
-		step.Name = "give it a UUID, and see that it does not mount by itself"
-		step.Undo = func(ctx context.Context) error {
-			if args.OldUUID != "" {
-				return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.OldUUID}}})
-			}
-			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Inherit: []string{propUUID}}})
-		}
+// giveUUID is for a BE that another tool made, or that came with the UUID of
+// its source.
+func (m *Manager) giveUUID(args activateArgs) journal.Step {
+	was := zfs.Change{Dataset: args.Dataset, Inherit: []string{propUUID}}
+	if args.OldUUID != "" {
+		was = zfs.Change{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.OldUUID}}
 	}
-	step.Do = func(ctx context.Context) error {
-		changes, err := m.noauto(ctx, args.Roots)
-		if err != nil {
-			return err
-		}
-		if args.NewUUID {
-			changes = append(changes, zfs.Change{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}})
-		}
-		return m.sys.ZFS.Set(ctx, changes)
+	return journal.Step{
+		Name: "give it a UUID",
+		Do: func(ctx context.Context) error {
+			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}}})
+		},
+		Undo: then(func(ctx context.Context) error { return m.sys.ZFS.Set(ctx, []zfs.Change{was}) }, m.undoMenu),
 	}
-	return step
 }
 
 // setBoot sets what boots and what failback leads to, in one transaction group.

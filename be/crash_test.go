@@ -10,6 +10,7 @@ import (
 
 	"snapbe/be"
 	"snapbe/be/betest"
+	"snapbe/internal/zfs"
 )
 
 // crashCase is an operation, and what is there before it.
@@ -32,6 +33,17 @@ var crashCases = []crashCase{
 	{"activate", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 	}, be.Activate{Name: "be-2"}},
+	{"activate one of another tool", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		require.NoError(t, w.ZFS.Set(t.Context(), foreign("rpool/ROOT/be-2")))
+		set(t, w, "rpool/ROOT/be-2/opt", zfs.Props{"canmount": "on"})
+		do(t, w, be.BootUpdate{})
+	}, be.Activate{Name: "be-2"}},
+	{"activate a twin", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		set(t, w, "rpool/ROOT/be-2", zfs.Props{"org.opensolaris.libbe:uuid": named(t, w, "debian").UUID})
+		do(t, w, be.BootUpdate{})
+	}, be.Activate{Name: "be-2"}},
 	{"failback", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 		do(t, w, be.Activate{Name: "be-2"})
@@ -49,6 +61,11 @@ var crashCases = []crashCase{
 		do(t, w, be.Activate{Name: "be-2"})
 		require.NoError(t, w.Reboot())
 	}, be.Destroy{Name: "debian"}},
+	{"destroy an unfinished one", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		set(t, w, "rpool/ROOT/be-2", zfs.Props{"org.snapbe:op": "lost"})
+		do(t, w, be.BootUpdate{})
+	}, be.Destroy{Name: "be-2"}},
 	{"destroy a snapshot", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "debian@mine"})
 	}, be.Destroy{Name: "debian@mine"}},

@@ -25,10 +25,6 @@ func planCases() []crashCase {
 		crashCase{"create without a name", nil, be.Create{}},
 		crashCase{"create and activate", nil, be.Create{Name: "new", Activate: true}},
 		crashCase{"activate and reboot", second, be.Activate{Name: "be-2", Reboot: true}},
-		crashCase{"activate one of another tool", func(t *testing.T, w *betest.World) {
-			second(t, w)
-			require.NoError(t, w.ZFS.Set(t.Context(), foreign("rpool/ROOT/be-2")))
-		}, be.Activate{Name: "be-2"}},
 		crashCase{"destroy a mounted one", func(t *testing.T, w *betest.World) {
 			second(t, w)
 			do(t, w, be.Mount{Name: "be-2"})
