@@ -97,6 +97,9 @@ func (a *app) run() (err error) {
 		if a.done != nil {
 			err = errors.Join(err, a.done())
 		}
+		if err == nil && a.tui.lost != nil {
+			err = fmt.Errorf("cannot write the answer: %w", a.tui.lost)
+		}
 	}()
 	return kctx.Run(a)
 }
@@ -132,12 +135,17 @@ func catchHelp(err *error) {
 
 // usageError is a mistake on the command line, with the help that applies.
 func usageError(err error) error {
-	hint := "snapbe --help"
+	const hint = "snapbe --help"
 	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
-		hint = commandPath(parse.Context.Selected()) + " --help"
+	if !errors.As(err, &parse) || parse.Context == nil || parse.Context.Selected() == nil {
+		return &usage{text: err.Error(), hint: hint}
 	}
-	return &usage{text: err.Error(), hint: hint}
+	selected := parse.Context.Selected()
+	bad := &usage{text: err.Error(), hint: commandPath(selected) + " --help"}
+	if selected.Name == "exec" {
+		return &execError{bad} // 2 may be its command's
+	}
+	return bad
 }
 
 // life opens the life cycle that the command line and the configuration name.

@@ -36,6 +36,8 @@ type terminal struct {
 	// inTTY and errTTY tell whether somebody sits there.
 	inTTY, errTTY bool
 	colour        bool
+	// lost is the first error of writing the answer.
+	lost error
 }
 
 func newTerminal(in, out, err *os.File) *terminal {
@@ -47,7 +49,15 @@ func newTerminal(in, out, err *os.File) *terminal {
 }
 
 // print writes a line of the answer.
-func (t *terminal) print(line string) { fmt.Fprintln(t.out, line) }
+func (t *terminal) print(line string) { t.answer(line + "\n") }
+
+// answer writes to stdout and remembers where that was not possible: a list
+// that went to a full disk is not a list.
+func (t *terminal) answer(text string) {
+	if _, err := io.WriteString(t.out, text); t.lost == nil {
+		t.lost = err
+	}
+}
 
 // tell writes a line that is not part of the answer.
 func (t *terminal) tell(line string) { fmt.Fprintln(t.err, line) }
@@ -69,8 +79,8 @@ func (t *terminal) json(v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := io.WriteString(t.out, escapeJSON(text.String()))
-	return err
+	t.answer(escapeJSON(text.String()))
+	return nil
 }
 
 // announce says what is going to be done, before it is done; with the steps
