@@ -159,6 +159,8 @@ func TestAutoName(t *testing.T) {
 		{"of another base", []string{"web-9"}, "", "debian-1"},
 		{"from another base", []string{"web-9"}, "web-9", "web-10"},
 		{"months", []string{"2026-11"}, "2026-11", "2026-12"},
+		{"months with a zero", []string{"2027-01", "2027-08"}, "2027-08", "2027-09"},
+		{"months past nine", []string{"2027-09"}, "2027-09", "2027-10"},
 		{"a name that ends in a dash", []string{"x-"}, "x-", "x--1"},
 		{"from a snapshot", nil, "debian@mine", "debian-1"},
 	} {

@@ -43,20 +43,24 @@ func checkSnapName(name string) error {
 var numbered = regexp.MustCompile(`^(.*)-([0-9]{1,9})$`)
 
 // nextName is the next free name after a BE's: the name without a trailing
-// -N, and the highest N in use plus one (libbe's rule).
+// -N, and the highest N in use plus one (libbe's rule), with zeros in front
+// where the others have them.
 func nextName(from string, used []string) string {
 	base := from
 	if m := numbered.FindStringSubmatch(from); m != nil {
 		base = m[1]
 	}
-	high := 0
+	high, width := 0, 1
 	for _, u := range used {
 		if m := numbered.FindStringSubmatch(u); m != nil && m[1] == base {
 			n, _ := strconv.Atoi(m[2])
 			high = max(high, n)
+			if m[2][0] == '0' {
+				width = max(width, len(m[2]))
+			}
 		}
 	}
-	return base + "-" + strconv.Itoa(high+1)
+	return fmt.Sprintf("%s-%0*d", base, width, high+1)
 }
 
 // splitName splits BE@SNAP; snap is "" where there is no @.
