@@ -63,6 +63,13 @@ func (g *GRUB) Hook(ctx context.Context) (changed bool, err error) {
 	return true, errors.Join(err, g.settle(ctx))
 }
 
+// Hooked tells whether grub.cfg shows the fragment, and goes on doing so after
+// the next grub-mkconfig.
+func (g *GRUB) Hooked() bool {
+	sourced, err := g.sourced()
+	return err == nil && sourced && len(g.checkHook()) == 0
+}
+
 // sourced tells whether grub.cfg reads the fragment; a missing one does not.
 func (g *GRUB) sourced() (bool, error) {
 	text, err := os.ReadFile(g.configPath())

@@ -68,9 +68,11 @@ func testHost(t *testing.T) (*GRUB, *fakeRunner) {
 
 func TestHook(t *testing.T) {
 	g, run := testHost(t)
+	require.False(t, g.Hooked())
 	changed, err := g.Hook(t.Context())
 	require.NoError(t, err)
 	require.True(t, changed)
+	require.True(t, g.Hooked())
 	require.Equal(t, []string{"grub-mkconfig -o " + g.configPath(), "zpool sync"}, run.ran)
 	info, err := os.Stat(g.hookPath())
 	require.NoError(t, err)

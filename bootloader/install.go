@@ -32,7 +32,7 @@ var (
 // disk: until the pool has the modules, each disk boots as it did before.
 // Where they are in place, nothing but this disk is written to.
 func (g *GRUB) Install(ctx context.Context, d Device, pool uint64, path string) error {
-	if err := g.installable(d); err != nil {
+	if err := g.Installable(d); err != nil {
 		return err
 	}
 	if g.checkImages(pool, path) != nil {
@@ -94,8 +94,8 @@ func (g *GRUB) checkImages(pool uint64, path string) error {
 	return nil
 }
 
-// installable tells why GRUB cannot be put on the disk, or nil.
-func (g *GRUB) installable(d Device) error {
+// Installable tells why GRUB cannot be put on the disk, or nil.
+func (g *GRUB) Installable(d Device) error {
 	if exists(filepath.Join(g.Sys, "firmware/efi")) {
 		return ErrUEFI
 	}

@@ -194,7 +194,7 @@ func TestMenuBoots(t *testing.T) {
 		h.Send(lab.KeyEnter)
 		h.runs(t, "be-3")
 		h.MustRun("zpool wait -t resilver rpool")
-		require.Equal(t, "all pools are healthy\n", h.MustRun("zpool status -x"))
+		require.Equal(t, "ONLINE\n", h.MustRun("zpool list -Ho health rpool"))
 	})
 	step("a hundred BEs", func(t *testing.T) {
 		small := h.MustRun("cat /boot/grub/snapbe.cfg")
@@ -209,15 +209,16 @@ func TestMenuBoots(t *testing.T) {
 		h.PowerOff()
 		start := time.Now()
 		h.PowerOn()
-		h.pick(0, "Debian .*BE be-3")
-		t.Logf("GRUB's menu with 103 BEs: %v", time.Since(start))
-		h.runs(t, "be-3")
+		h.pick(0, "Debian .*BE "+m.Entries[0].Name)
+		t.Logf("GRUB's menu with %d BEs: %v", len(m.Entries), time.Since(start))
+		h.runs(t, m.Entries[0].Name)
 		h.Write("/boot/grub/snapbe.cfg", []byte(small), 0o644)
 	})
+	// The default runs; without its kernel GRUB takes the previous BE.
 	step("fallback", func(t *testing.T) {
 		h.MustRun("rm /boot/vmlinuz-*; sync; zpool sync")
 		h.PowerOff()
 		h.PowerOn(1, 2)
-		h.runs(t, "be-2")
+		h.runs(t, h.menu.Entries[1].Name)
 	})
 }
