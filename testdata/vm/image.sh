@@ -38,7 +38,7 @@ log=$out/install.log
 timeout 1200 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m 3072 \
 	-nodefaults -display none -no-reboot -net none -serial "file:$log" \
 	-kernel "$tree/vmlinuz" -initrd "$tree/initrd.img" \
-	-append 'console=ttyS0 root=/dev/vdc ro rootfstype=ext4 init=/lab-init mitigations=off panic=-1 loglevel=4' \
+	-append 'console=ttyS0 root=/dev/vdc ro rootfstype=ext4 init=/lab-init mitigations=off no_timer_check panic=-1 loglevel=4' \
 	"${disks[@]}" </dev/null >&2
 if ! grep -q '^LAB-INSTALLED' "$log"; then
 	tail -n 40 "$log" >&2
