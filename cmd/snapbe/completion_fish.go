@@ -11,7 +11,7 @@ func fishCompletion(commands []*verb) string {
 	b.WriteString(fishHead)
 	fmt.Fprintf(&b, "set -g __snapbe_commands %s\n\n", strings.Join(fishPaths(commands), " "))
 	for _, c := range commands {
-		at := fmt.Sprintf("-n '__snapbe_at %s'", c.path)
+		at := fmt.Sprintf("-n '__snapbe_at %s'", strings.Join(append([]string{c.path}, c.aliases...), "; or __snapbe_at "))
 		if c.path == "" {
 			at = "" // snapbe's own flags go with every command
 		}

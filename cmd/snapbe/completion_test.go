@@ -126,6 +126,7 @@ func TestFishCompletes(t *testing.T) {
 		"snapbe cre":         {"create"},
 		"snapbe boot up":     {"update"},
 		"snapbe activate d":  {"debian"},
+		"snapbe umount d":    {"debian"},
 		"snapbe create --ac": {"--activate"},
 		"snapbe list -k s":   {"space"},
 		"snapbe list -k ":    {"date", "name", "space"},
