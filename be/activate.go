@@ -29,7 +29,7 @@ type activateArgs struct {
 
 func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("activate %q", r.Name)
-	st, err := m.readAdopted(ctx, what)
+	st, err := m.readToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 }
 
 func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
-	st, err := m.readAdopted(ctx, "fail back")
+	st, err := m.readToChange(ctx, "fail back")
 	if err != nil {
 		return nil, err
 	}

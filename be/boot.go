@@ -14,7 +14,7 @@ import (
 
 func (BootUpdate) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "update the boot menu"
-	st, err := m.readAdopted(ctx, what)
+	st, err := m.readToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (m *Manager) menuStep(op *operation) journal.Step {
 
 func (BootInstall) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "install GRUB"
-	st, err := m.readAdopted(ctx, what)
+	st, err := m.readToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}

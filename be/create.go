@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -40,7 +41,7 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if r.Name != "" {
 		what = fmt.Sprintf("create %q", r.Name)
 	}
-	st, err := m.readAdopted(ctx, what)
+	st, err := m.readToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}
@@ -52,10 +53,10 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	if r.Name == "" {
-		r.Name = nextName(src.Name, st.taken)
+		r.Name = nextName(src.Name, st.takenNames())
 		what = fmt.Sprintf("create %q", r.Name)
 	}
-	if err := r.check(ctx, m, st, what); err != nil {
+	if err := r.check(st, what); err != nil {
 		return nil, err
 	}
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: src.datasets(), Depth: -1})
@@ -88,11 +89,32 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 // readAdopted is read, for what needs a host that init has adopted.
 func (m *Manager) readAdopted(ctx context.Context, what string) (*state, error) {
 	st, err := m.read(ctx)
-	if err == nil && !st.adopted() {
-		return nil, refuse(Failed, "snapbe init --dry-run shows what adopting this host changes; snapbe init does it",
-			"%s: snapbe has not adopted this host yet", what)
+	if err != nil {
+		return nil, err
 	}
-	return st, err
+	return st, st.refusePlain(what)
+}
+
+// refusePlain refuses a host that init has not adopted.
+func (st *state) refusePlain(what string) error {
+	if st.adopted() {
+		return nil
+	}
+	return refuse(Failed, "snapbe init --dry-run shows what adopting this host changes; snapbe init does it",
+		"%s: snapbe has not adopted this host yet", what)
+}
+
+// readToChange is readAdopted, for what must not begin while an interrupted
+// operation waits.
+func (m *Manager) readToChange(ctx context.Context, what string) (*state, error) {
+	st, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.refusePending(); err != nil {
+		return nil, err
+	}
+	return st, st.refusePlain(what)
 }
 
 // source is the BE that is copied, and the snapshot where one was named.
@@ -114,19 +136,13 @@ func (r Create) source(st *state, what string) (BE, string, error) {
 
 // check refuses names that are bad or taken, and properties that are not the
 // user's to give.
-func (r Create) check(ctx context.Context, m *Manager, st *state, what string) error {
+func (r Create) check(st *state, what string) error {
 	if err := checkName(r.Name); err != nil {
 		return refuse(Invalid, "", "%s: %v", what, err)
 	}
-	taken := []string{st.root + "/" + r.Name}
-	if st.bootRoot != "" {
-		taken = append(taken, st.bootRoot+"/"+r.Name)
-	}
-	for _, t := range taken {
-		if _, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{t}, Props: []string{"type"}}); err == nil {
+	for _, t := range st.taken {
+		if path.Base(t) == r.Name {
 			return refuse(Exists, st.wayOut(r.Name, t), "%s: the dataset %s exists", what, t)
-		} else if !zfs.Is(err, zfs.NotFound) {
-			return err
 		}
 	}
 	for p := range r.Props {
@@ -141,6 +157,14 @@ func (r Create) check(ctx context.Context, m *Manager, st *state, what string) e
 		return refuse(Invalid, "", "%s: a description has at most 1024 bytes, and no NUL", what)
 	}
 	return nil
+}
+
+func (st *state) takenNames() []string {
+	names := make([]string, 0, len(st.taken))
+	for _, t := range st.taken {
+		names = append(names, path.Base(t))
+	}
+	return names
 }
 
 // wayOut is what helps where a name is taken by a dataset.

@@ -47,7 +47,7 @@ func appeared(what, name string) error {
 
 func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("destroy %q", r.Name)
-	st, err := m.readAdopted(ctx, what)
+	st, err := m.readToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}

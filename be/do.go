@@ -43,7 +43,7 @@ func (op *operation) stepNames() []string {
 }
 
 // Do carries a request out: it checks the caller's rights, takes the lock,
-// refuses while an interrupted operation is pending, plans, and runs the
+// plans, which refuses while an interrupted operation is pending, and runs the
 // steps.
 func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) {
 	if !m.sys.Host.Privileged() {
@@ -60,9 +60,6 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 	defer unlock()
 	if _, ok := r.(Recover); ok {
 		return m.recoverPending(ctx, o)
-	}
-	if err := m.refusePending(ctx, r); err != nil {
-		return Result{}, err
 	}
 	return m.carryOut(ctx, r, o)
 }
@@ -149,20 +146,11 @@ func plain(err error, verb string) error {
 	return errors.New(strings.TrimPrefix(err.Error(), verb+": "))
 }
 
-// refusePending refuses a change while an interrupted operation waits.
-func (m *Manager) refusePending(ctx context.Context, r Request) error {
-	switch r.(type) {
-	case BootMount, Unmount, bootRefresh:
-		return nil // these must work at any time, and touch no dataset
-	}
-	root, _, err := m.rootContainer()
+// refusePending refuses a change while an interrupted operation waits. Only
+// what must work at any time, and touches no dataset, does without it.
+func (st *state) refusePending() error {
+	rec, ok, err := st.pending()
 	if err != nil {
-		return nil //nolint:nilerr // the request's plan says it, in its own words
-	}
-	rec, ok, err := m.journal(root).Load(ctx)
-	if zfs.Is(err, zfs.NotFound) {
-		return nil
-	} else if err != nil {
 		return err
 	}
 	if ok {
@@ -170,6 +158,11 @@ func (m *Manager) refusePending(ctx context.Context, r Request) error {
 			"change boot environments: %s was interrupted", describe(rec))
 	}
 	return nil
+}
+
+// pending is the record that the state holds, if there is one.
+func (st *state) pending() (r journal.Record, ok bool, err error) {
+	return decodeRecord(st.props, st.root)
 }
 
 // describe says what a record is about.
@@ -192,13 +185,16 @@ func (p poolJournal) Load(ctx context.Context) (journal.Record, bool, error) {
 	if err != nil {
 		return journal.Record{}, false, err
 	}
-	text := ds[0].Local(propJournal)
+	return decodeRecord(ds[0], p.root)
+}
+
+func decodeRecord(d zfs.Dataset, root string) (r journal.Record, ok bool, err error) {
+	text := d.Local(propJournal)
 	if text == "" {
-		return journal.Record{}, false, nil
+		return r, false, nil
 	}
-	r, err := journal.Decode(text)
-	if err != nil {
-		return r, true, &Error{Code: Pending, Text: "tell what was interrupted", Err: err, Hint: lostRecord(p.root)}
+	if r, err = journal.Decode(text); err != nil {
+		return r, true, &Error{Code: Pending, Text: "tell what was interrupted", Err: err, Hint: lostRecord(root)}
 	}
 	return r, true, nil
 }

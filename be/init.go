@@ -96,6 +96,9 @@ func (m *Manager) survey(ctx context.Context, what string) (*survey, error) {
 	if a.st, err = m.read(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.st.refusePending(); err != nil {
+		return nil, err
+	}
 	if a.args.Boot != "" {
 		a.st.bootRoot = rootOf(a.args.Boot)
 	}

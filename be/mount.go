@@ -18,6 +18,9 @@ func (r Mount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := st.refusePending(); err != nil {
+		return nil, err
+	}
 	b, err := st.usable(r.Name, what)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ type renameArgs struct {
 
 func (r Rename) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("rename %q", r.From)
-	st, err := m.readAdopted(ctx, what)
+	st, err := m.readToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (r Rename) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := st.refuseMounted(b, what, ""); err != nil {
 		return nil, err
 	}
-	if err := (Create{Name: r.To}).check(ctx, m, st, fmt.Sprintf("%s to %q", what, r.To)); err != nil {
+	if err := (Create{Name: r.To}).check(st, fmt.Sprintf("%s to %q", what, r.To)); err != nil {
 		return nil, err
 	}
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: b.datasets(), Depth: -1,

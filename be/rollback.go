@@ -28,7 +28,7 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if !isSnap {
 		return nil, refuse(Invalid, "name a snapshot, as in BE@SNAP", "%s: that is no snapshot", what)
 	}
-	st, err := m.readAdopted(ctx, what)
+	st, err := m.readToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}

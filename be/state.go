@@ -27,7 +27,7 @@ type state struct {
 	bes []BE
 	// mounts is where datasets are mounted for everybody.
 	mounts []mount.Mounted
-	// taken are the names that no new BE can have: those of BEs, and of
+	// taken are the datasets whose names no new BE can have: BEs, and
 	// whatever else lies in the containers.
 	taken []string
 	// twins tells, by name, which BE has the UUID that this one came with.
@@ -81,7 +81,7 @@ func (m *Manager) read(ctx context.Context) (*state, error) {
 	st.bootRoot = st.props.Local(propBootRoot)
 	st.grub = st.props.Local(propGrub)
 	for _, d := range all[1:] {
-		st.taken = append(st.taken, path.Base(d.Name))
+		st.taken = append(st.taken, d.Name)
 		if isBE(d) {
 			st.bes = append(st.bes, st.newBE(d, running))
 		}
@@ -194,7 +194,7 @@ func (m *Manager) readBootDatasets(ctx context.Context, st *state) error {
 		return err
 	}
 	for _, d := range all[1:] {
-		st.taken = append(st.taken, path.Base(d.Name))
+		st.taken = append(st.taken, d.Name)
 	}
 	for i := range st.bes {
 		b := &st.bes[i]
