@@ -109,7 +109,7 @@ func (c *console) find(re *regexp.Regexp) []string {
 
 // Console is everything the machine has written to its serial port so far,
 // over all its starts, as plain text: without colours, and with a new line
-// wherever GRUB moves the cursor.
+// where GRUB moves the cursor to another row.
 func (m *Machine) Console() string { return m.console.all() }
 
 // SkipConsole has Expect ignore what has been written so far.

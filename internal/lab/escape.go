@@ -5,7 +5,9 @@ import "strings"
 // escape takes terminal control sequences out of a stream (ECMA-48, as far as
 // GRUB and systemd use them).
 type escape struct {
-	state escapeState
+	state  escapeState
+	params []byte // of the control sequence so far
+	row    string // where the cursor was last moved to
 }
 
 type escapeState int
@@ -18,13 +20,14 @@ const (
 )
 
 // plain adds b to text, unless it belongs to a sequence. Where a sequence
-// moves the cursor, a new line begins.
+// moves the cursor to another row, a new line begins.
 func (e *escape) plain(text *strings.Builder, b byte) {
 	switch e.state {
 	case escaped:
 		switch b {
 		case '[':
 			e.state = control
+			e.params = e.params[:0]
 		case ']':
 			e.state = command
 		case ' ', '(', ')', '#':
@@ -34,11 +37,12 @@ func (e *escape) plain(text *strings.Builder, b byte) {
 		}
 	case control:
 		if b < '@' || b > '~' {
+			e.params = append(e.params, b)
 			return
 		}
 		e.state = ground
-		if b == 'H' && !strings.HasSuffix(text.String(), "\n") {
-			text.WriteByte('\n')
+		if b == 'H' {
+			e.move(text)
 		}
 	case command:
 		switch b {
@@ -55,4 +59,14 @@ func (e *escape) plain(text *strings.Builder, b byte) {
 			text.WriteByte(b)
 		}
 	}
+}
+
+// move ends a line, where the cursor leaves its row. GRUB sets the cursor
+// before each character that is typed.
+func (e *escape) move(text *strings.Builder) {
+	row, _, _ := strings.Cut(string(e.params), ";")
+	if row != e.row && !strings.HasSuffix(text.String(), "\n") {
+		text.WriteByte('\n')
+	}
+	e.row = row
 }
