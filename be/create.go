@@ -11,6 +11,7 @@ import (
 
 	"snapbe/bootloader"
 	"snapbe/internal/journal"
+	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
 )
 
@@ -232,7 +233,9 @@ type creation struct {
 	st   *state
 	id   string
 	args createArgs
-	// boot is what the new BE was found to boot with.
+	// tree is where the new BE's datasets will show; boot is what it was
+	// found to boot with.
+	tree mount.Tree
 	boot bootloader.Boot
 }
 
@@ -263,7 +266,9 @@ func (c *creation) operation(src BE, ds []zfs.Dataset, r Create) *operation {
 		op.plan.Title = fmt.Sprintf("create %q from %q", c.args.Name, r.From)
 	}
 	op.result = Result{Name: c.args.Name}
-	c.addSteps(op, ds, c.clones(ds, r))
+	clones := c.clones(ds, r)
+	c.tree = treeOfClones(c.newBE(), ds, clones)
+	c.addSteps(op, ds, clones)
 	return op
 }
 
@@ -497,13 +502,9 @@ func (m *Manager) undoMenu(ctx context.Context) error {
 
 // prepare mends the names of datasets in the new BE's fstab, and looks whether
 // GRUB will find its kernel there.
-func (c *creation) prepare(ctx context.Context) error {
+func (c *creation) prepare(context.Context) error {
 	b := c.newBE()
-	t, err := c.m.tree(ctx, b)
-	if err != nil {
-		return err
-	}
-	return c.m.sys.Host.View(bootTree(t), false, func(root *os.Root) error {
+	return c.m.sys.Host.View(bootTree(c.tree), false, func(root *os.Root) error {
 		renames := map[string]string{c.args.From: b.Dataset}
 		if c.args.Boot != "" {
 			renames[c.args.Boot] = b.BootDataset

@@ -14,8 +14,9 @@ import (
 	"snapbe/internal/zfs"
 )
 
-// treeProps decide where the datasets of a BE show.
-var treeProps = []string{"mountpoint", "canmount"}
+// treeProps decide where the datasets of a BE show, and what is allowed there;
+// the kernel module leaves the latter to whoever mounts.
+var treeProps = []string{"mountpoint", "canmount", "exec", "setuid", "devices"}
 
 // tree is a BE as it shows when it runs: root, nested datasets, boot dataset.
 func (m *Manager) tree(ctx context.Context, b BE) (mount.Tree, error) {
@@ -37,11 +38,32 @@ func treeOf(b BE, ds []zfs.Dataset) mount.Tree {
 			t = append(t, mount.Entry{Dataset: d.Name, Dir: "boot"})
 		case d.Value("canmount") == "off" || !strings.HasPrefix(mp, "/") || mp == "/":
 		default:
-			t = append(t, mount.Entry{Dataset: d.Name, Dir: path.Clean(mp)[1:]})
+			t = append(t, mount.Entry{Dataset: d.Name, Dir: path.Clean(mp)[1:],
+				NoExec: d.Value("exec") == "off", NoSetuid: d.Value("setuid") == "off", NoDevices: d.Value("devices") == "off"})
 		}
 	}
 	slices.SortStableFunc(t[1:], func(a, c mount.Entry) int { return depth(a.Dir) - depth(c.Dir) })
 	return t
+}
+
+// treeOfClones is the tree of a BE whose clones are still to be made: their
+// mount points follow from what is set on them, as ZFS inherits it.
+func treeOfClones(b BE, sources []zfs.Dataset, clones []zfs.Clone) mount.Tree {
+	at := map[string]string{}
+	ds := make([]zfs.Dataset, 0, len(clones))
+	for i, c := range clones {
+		mp, ok := c.Props["mountpoint"]
+		if !ok {
+			mp = at[path.Dir(c.Target)]
+			if strings.HasPrefix(mp, "/") {
+				mp = path.Join(mp, path.Base(c.Target))
+			}
+		}
+		at[c.Target] = mp
+		ds = append(ds, zfs.Dataset{Name: c.Target, Kind: sources[i].Kind, Props: map[string]zfs.Property{
+			"mountpoint": {Value: mp}, "canmount": {Value: c.Props["canmount"]}}})
+	}
+	return treeOf(b, ds)
 }
 
 func depth(dir string) int { return strings.Count(dir, "/") }
