@@ -29,22 +29,17 @@ type vmHost struct {
 
 // newVMHost boots a plain Debian, moves GRUB's directory out of the BE, makes
 // be-2, and writes the menu with be-2 as the default.
-func newVMHost(t *testing.T) *vmHost {
-	release := os.Getenv("LAB_RELEASE")
-	if release == "" {
-		release = "trixie"
-	}
-	h := &vmHost{Machine: lab.Start(t, lab.Config{Image: lab.Base(t, release, "single")})}
-	h.WaitSSH(bootTime)
+func newVMHost(t *testing.T, release string) *vmHost {
+	h := &vmHost{Machine: lab.Resume(t, lab.Config{Image: lab.BaseRunning(t, release, "single")})}
 	binary := filepath.Join(t.TempDir(), "bootloader.test")
 	build := exec.Command("go", "test", "-c", "-tags", "vm", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 	h.Copy(binary, "/root/bootloader.test", 0o755)
-	// The parameter has the kernel trust its timer, however slow the lab is.
+	// The parameter shows that a BE's own settings are read.
 	h.MustRun(`set -e
-		sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="no_timer_check"/' /etc/default/grub
+		sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="lab=own"/' /etc/default/grub
 		mv /boot/grub /boot/grub.old
 		zfs create -o mountpoint=/boot/grub rpool/GRUB
 		cp -a /boot/grub.old/. /boot/grub/
@@ -121,14 +116,19 @@ func (h *vmHost) pick(down int, selected string) {
 func (h *vmHost) runs(t *testing.T, name string) {
 	h.WaitSSH(bootTime)
 	require.Equal(t, "rpool/ROOT/"+name+"\n", h.MustRun("findmnt -no SOURCE /"))
-	require.Contains(t, h.MustRun("cat /proc/cmdline"), "root=ZFS=rpool/ROOT/"+name+" ro no_timer_check console=ttyS0")
+	require.Contains(t, h.MustRun("cat /proc/cmdline"), "root=ZFS=rpool/ROOT/"+name+" ro lab=own console=ttyS0")
 }
 
-// TestMenuBoots walks through the menu on the real GRUB: its default, the
-// failback entry, one disk's entries, a disk that is absent, and one that is
-// back with an old menu.
+// TestMenuBoots walks through the menu on the real GRUB, 2.12 and 2.06: its
+// default, the failback entry, one disk's entries, a disk that is absent, one
+// that is back with an old menu, and a default whose kernel is gone.
 func TestMenuBoots(t *testing.T) {
-	h := newVMHost(t)
+	for _, release := range []string{"trixie", "bookworm"} {
+		t.Run(release, func(t *testing.T) { walkMenu(t, newVMHost(t, release)) })
+	}
+}
+
+func walkMenu(t *testing.T, h *vmHost) {
 	step := func(name string, f func(*testing.T)) {
 		ok := t.Run(name, func(t *testing.T) {
 			h.Bind(t)
