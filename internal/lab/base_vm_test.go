@@ -24,7 +24,7 @@ func TestBase(t *testing.T) {
 			start := time.Now()
 			m := Resume(t, Config{Image: image})
 			t.Logf("resumed: %v", time.Since(start))
-			t.Logf("%s", m.MustRun("uname -r; zfs version; grub-install --version; zpool status; zfs list -o name,canmount,mounted,mountpoint; findmnt -t zfs; cat /proc/cmdline; systemd-analyze; ls -l /etc/hostid /etc/zfs /etc/zfs/zfs-list.cache; systemctl list-units --failed --no-legend"))
+			t.Logf("%s", m.MustRun("uname -r; zfs version; grub-install --version; zpool status; zfs list -o name,canmount,mounted,mountpoint; findmnt -t zfs; cat /proc/cmdline; systemd-analyze; ls -l /etc/hostid /etc/zfs /etc/zfs/zfs-list.cache; systemctl show -p FragmentPath boot.mount; lsmod; ls /etc/systemd/system"))
 			require.Equal(t, "all pools are healthy\n", m.MustRun("zpool status -x"))
 			require.Empty(t, m.MustRun("systemctl list-units --failed --no-legend"))
 			require.Equal(t, "rpool/ROOT/debian\n", m.MustRun("findmnt -no SOURCE /"))
