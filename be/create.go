@@ -82,7 +82,7 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	if r.Activate {
 		op.next = Activate{Name: r.Name}
-		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("then %q is activated", r.Name))
+		op.nextSteps = m.activateOperation("activate", "", "", activateArgs{Dataset: c.roots()[0]}, nil).stepNames()
 	}
 	return op, nil
 }
@@ -298,13 +298,17 @@ func (m *Manager) recoverCreate(st *state, id string, args createArgs) *operatio
 // snapshotStep: one zfs snapshot per pool is atomic; with a boot pool there are
 // two, which is why the snapshots are marked and the journal stands before.
 func (c *creation) snapshotStep(ds []zfs.Dataset) journal.Step {
+	name := fmt.Sprintf("snapshot %s@%s", c.args.From, c.args.Snap)
+	if len(ds) > 0 { // a recovery does not know, and only undoes
+		name += fmt.Sprintf(" (%s)", count(len(ds), "dataset"))
+	}
 	byPool := map[string][]string{}
 	for _, d := range ds {
 		p := zfs.PoolOf(d.Name)
 		byPool[p] = append(byPool[p], d.Name+"@"+c.args.Snap)
 	}
 	return journal.Step{
-		Name: fmt.Sprintf("snapshot %s@%s (%s)", c.args.From, c.args.Snap, count(len(ds), "dataset")),
+		Name: name,
 		Do: func(ctx context.Context) error {
 			for _, p := range slices.Sorted(maps.Keys(byPool)) {
 				if err := c.m.sys.ZFS.Snapshot(ctx, byPool[p], zfs.Props{propOp: c.id}); err != nil {
@@ -395,8 +399,12 @@ func (c *creation) clones(ds []zfs.Dataset, r Create) []zfs.Clone {
 }
 
 func (c *creation) cloneStep(clones []zfs.Clone) journal.Step {
+	name := "clone to " + c.roots()[0]
+	if len(clones) > 0 { // a recovery does not know, and only undoes
+		name = fmt.Sprintf("clone %s to %s", count(len(clones), "dataset"), c.roots()[0])
+	}
 	return journal.Step{
-		Name: fmt.Sprintf("clone %s to %s", count(len(clones), "dataset"), c.roots()[0]),
+		Name: name,
 		Do:   func(ctx context.Context) error { return c.m.sys.ZFS.Clone(ctx, clones) },
 		Undo: c.dropClones,
 	}

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"snapbe/internal/journal"
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
@@ -90,7 +88,6 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b.Previous {
 		op.plan.Notes = append(op.plan.Notes, "failback will have nothing to go to until another boot environment is activated")
 	}
-	op.plan.Notes = append(op.plan.Notes, "frees at least "+humanize.IBytes(op.plan.Frees))
 	return op, nil
 }
 
@@ -405,7 +402,6 @@ func (m *Manager) planDestroySnapshot(ctx context.Context, st *state, b BE, snap
 	if !found {
 		return nil, refuse(NotFound, "snapbe list -s "+b.Name+" shows the snapshots", "%s: no such snapshot", what)
 	}
-	op.plan.Notes = append(op.plan.Notes, "frees at least "+humanize.IBytes(op.plan.Frees))
 	return op, nil
 }
 

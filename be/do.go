@@ -30,6 +30,8 @@ type operation struct {
 	// next is what follows once this one has ended, such as the
 	// activation of a new BE; it is planned then.
 	next Request
+	// nextSteps are the names of next's steps, for the plan.
+	nextSteps []string
 }
 
 func (op *operation) add(s journal.Step) { op.steps = append(op.steps, s) }
@@ -69,7 +71,7 @@ func (m *Manager) carryOut(ctx context.Context, r Request, o Options) (Result, e
 	if err != nil {
 		return Result{}, err
 	}
-	op.plan.Steps = op.stepNames()
+	op.plan.Steps = append(op.stepNames(), op.nextSteps...)
 	res := op.result
 	res.Plan = op.plan
 	if o.DryRun || len(op.steps) == 0 && op.next == nil {

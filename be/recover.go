@@ -53,8 +53,12 @@ func (m *Manager) recoverPending(ctx context.Context, o Options) (Result, error)
 	}
 	outcome, err := journal.Recover(ctx, j, journal.Operation{Record: rec, Steps: op.steps, Committed: op.committed},
 		func(s journal.Step, d time.Duration) {
+			name := s.Name
+			if !forward {
+				name = "undo: " + name
+			}
 			if o.Step != nil {
-				o.Step(StepDone{Name: s.Name, Duration: d})
+				o.Step(StepDone{Name: name, Duration: d})
 			}
 		})
 	if err != nil {

@@ -31,7 +31,7 @@ type Plan struct {
 	Title string `json:"title"`
 	// Steps are the steps by name, in order; none where all is as asked.
 	Steps []string `json:"steps"`
-	// Frees is the space that comes free, in bytes; for destroy.
+	// Frees is the least space that comes free, in bytes; for destroy.
 	Frees uint64 `json:"frees,omitempty"`
 	// Notes are what the user should know before: what is left out, what
 	// goes along.

@@ -132,7 +132,7 @@ func planLines(p be.Plan, steps bool) []string {
 		lines = append(lines, "  note: "+printable(n))
 	}
 	if p.Frees > 0 {
-		lines = append(lines, "  frees "+size(p.Frees))
+		lines = append(lines, "  frees at least "+size(p.Frees))
 	}
 	return lines
 }

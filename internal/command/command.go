@@ -44,12 +44,14 @@ type Error struct {
 	Err  error
 }
 
+// Error leaves out most of the arguments, which can be hundreds; they are in
+// Argv.
 func (e *Error) Error() string {
 	said := strings.TrimSpace(e.Stderr)
 	if said == "" {
 		said = e.Err.Error()
 	}
-	return fmt.Sprintf("%s: %s", strings.Join(e.Argv, " "), said)
+	return fmt.Sprintf("%s: %s", strings.Join(e.Argv[:min(2, len(e.Argv))], " "), said)
 }
 
 func (e *Error) Unwrap() error { return e.Err }

@@ -72,7 +72,7 @@ func (n *narrator) reboot(m *lab.Machine) {
 		line = strings.TrimRight(line, " \r\n")
 		entry := strings.HasPrefix(strings.TrimSpace(line), "*") || strings.Contains(line, "BE ") || strings.Contains(line, "Open the menu") || strings.Contains(line, "Boot from")
 		name := strings.Trim(line, " *|")
-		if strings.Contains(line, "Loading") || strings.Contains(line, "Linux version") {
+		if strings.Contains(line, "Booting `") || strings.Contains(line, "Loading") || strings.Contains(line, "Linux version") {
 			break
 		}
 		if entry && name != "" && !seen[name] {

@@ -56,7 +56,7 @@ func calls(m *lab.Machine, command string) int {
 // world is all of the pool that a user could tell apart, the menu, and mounts.
 func world(m *lab.Machine) string {
 	return m.MustRun(`zfs list -Ho name,origin -t all -r rpool
-		zfs get -Ho name,property,value -s local -t filesystem,volume all | grep -v 'snapbe:journal'
+		zfs get -Ho name,property,value -s local -t filesystem,volume all | grep -v snapbe:journal | sort
 		zpool get -Ho value bootfs rpool
 		cat /boot/grub/snapbe.cfg
 		findmnt -nlo SOURCE,TARGET -t zfs | grep -v /root/ ; grep -c 'ROOT/new' /proc/[0-9]*/mounts | grep -v ':0$' || true`)

@@ -113,19 +113,24 @@ func giveUp(ctx context.Context, s Store, op Operation, i int, cause error) erro
 			return &PendingError{Kind: op.Record.Kind, Err: cause}
 		}
 	}
-	if err := undo(ctx, s, op, i); err != nil {
+	if err := undo(ctx, s, op, i, nil); err != nil {
 		return &PendingError{Kind: op.Record.Kind, Err: cause, Undo: err}
 	}
 	return cause
 }
 
-func undo(ctx context.Context, s Store, op Operation, from int) error {
+func undo(ctx context.Context, s Store, op Operation, from int, done func(Step, time.Duration)) error {
 	for i := from; i >= 0; i-- {
-		if op.Steps[i].Undo == nil {
+		step := op.Steps[i]
+		if step.Undo == nil {
 			continue
 		}
-		if err := op.Steps[i].Undo(ctx); err != nil {
-			return fmt.Errorf("%s: %w", op.Steps[i].Name, err)
+		start := time.Now()
+		if err := step.Undo(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.Name, err)
+		}
+		if done != nil {
+			done(step, time.Since(start))
 		}
 	}
 	return s.Clear(ctx)
@@ -141,14 +146,15 @@ const (
 )
 
 // Recover ends an operation that was interrupted, one way or the other. It
-// can itself be interrupted and run again.
+// can itself be interrupted and run again. Each step that was done or undone
+// is told to done.
 func Recover(ctx context.Context, s Store, op Operation, done func(Step, time.Duration)) (Outcome, error) {
 	from, ok, err := op.Committed(ctx)
 	if err != nil {
 		return "", err
 	}
 	if !ok {
-		return Undone, undo(ctx, s, op, len(op.Steps)-1)
+		return Undone, undo(ctx, s, op, len(op.Steps)-1, done)
 	}
 	for _, step := range op.Steps[from:] {
 		start := time.Now()
