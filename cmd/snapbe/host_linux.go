@@ -34,7 +34,7 @@ func openHost(o options) (lifecycle, func() error, error) {
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin"); err != nil {
 		return nil, nil, err
 	}
-	run := logged{command.Exec{}, o.Log}
+	run := hostPrograms(o.Log)
 	return be.New(be.System{
 		ZFS:      zfs.NewTools(run),
 		Boot:     bootloader.Host(run),
@@ -46,6 +46,9 @@ func openHost(o options) (lifecycle, func() error, error) {
 		UUID:     newUUID,
 	}), func() error { return nil }, nil
 }
+
+// hostPrograms starts the host's programs and tells the log of them.
+func hostPrograms(log *slog.Logger) command.Runner { return logged{command.Exec{}, log} }
 
 // host is the running Linux system; see be.Host.
 type host struct {
@@ -165,6 +168,9 @@ func (l logged) Run(ctx context.Context, c command.Cmd) ([]byte, error) {
 	l.log.DebugContext(ctx, "run", attrs...)
 	return out, err
 }
+
+// Unwrap lets package zfs see that these are the host's own programs.
+func (l logged) Unwrap() command.Runner { return l.Runner }
 
 // newUUID is a random UUID (RFC 9562, version 4).
 func newUUID() string {

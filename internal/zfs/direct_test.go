@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"snapbe/internal/command"
 )
 
 func TestPack(t *testing.T) {
@@ -57,5 +59,24 @@ func TestNative(t *testing.T) {
 	} {
 		_, ok := native(props)
 		assert.False(t, ok, "%v", props)
+	}
+}
+
+// wrapped is a Runner around another one, such as one that keeps a log.
+type wrapped struct{ command.Runner }
+
+func (w wrapped) Unwrap() command.Runner { return w.Runner }
+
+// What starts the host's own programs may be wrapped, and the kernel is asked
+// all the same; what only answers in their place has no kernel.
+func TestTheKernelIsAskedOnTheHost(t *testing.T) {
+	for _, c := range []struct {
+		runner command.Runner
+		host   bool
+	}{
+		{command.Exec{}, true}, {wrapped{command.Exec{}}, true},
+		{&said{}, false}, {wrapped{&said{}}, false},
+	} {
+		assert.Equal(t, c.host, startsHostPrograms(c.runner), "%T", c.runner)
 	}
 }

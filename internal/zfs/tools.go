@@ -27,10 +27,21 @@ var _ ZFS = (*Tools)(nil)
 // first, which is quicker.
 func NewTools(runner command.Runner) *Tools {
 	t := &Tools{runner: runner}
-	if _, ok := runner.(command.Exec); ok {
+	if startsHostPrograms(runner) {
 		t.kernel = openKernel()
 	}
 	return t
+}
+
+// startsHostPrograms looks through runners that wrap another one.
+func startsHostPrograms(runner command.Runner) bool {
+	switch r := runner.(type) {
+	case command.Exec:
+		return true
+	case interface{ Unwrap() command.Runner }:
+		return startsHostPrograms(r.Unwrap())
+	}
+	return false
 }
 
 // ProgramsOnly gives the same without the short way.
