@@ -137,6 +137,7 @@ func TestRefused(t *testing.T) {
 		{"cannot promote 'p/b': conflicting snapshot '1' from parent 'p/a@1'\n", Exists, "asked"},
 		{"cannot rename 'p/a': dataset is busy\n", Busy, "asked"},
 		{"cannot set property for 'p': permission denied\n", Denied, "asked"},
+		{"cannot create snapshots : permission denied\n", Denied, "asked"},
 		{"Permission denied the ZFS utilities must be run as root.\n", Denied, "asked"},
 		{"Channel program execution failed:\nPermission denied. Channel programs must be run as root.\n", Denied, "asked"},
 		{"cannot create 'p/a': out of space\n", NoSpace, "asked"},
