@@ -62,7 +62,7 @@ vm: prepare
 	testdata/vm/build-all.sh
 
 vmtest: prepare deb
-	$(GO) test -tags vm -count=1 -p 1 -timeout 150m ./bootloader/... ./internal/lab/... ./internal/e2e/... ./packaging/...
+	SNAPBE_LAB_SLOW=$${SNAPBE_LAB_SLOW:-2} $(GO) test -tags vm -count=1 -p 1 -parallel 2 -timeout 80m ./bootloader/... ./internal/lab/... ./internal/e2e/... ./packaging/...
 
 test:
 	testdata/script/test

@@ -5,7 +5,6 @@ package e2e
 import (
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +15,7 @@ import (
 // TestConformance runs the suite of package zfstest in a guest, on the OpenZFS
 // of that release.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "zfs.test")
 	_, err := command.Exec{}.Run(t.Context(), command.Cmd{
 		Argv: []string{"go", "test", "-c", "-tags", "realzfs", "-o", binary, "snapbe/internal/zfs"},
@@ -24,8 +24,7 @@ func TestConformance(t *testing.T) {
 	require.NoError(t, err)
 	for _, release := range []string{"trixie", "bookworm"} {
 		t.Run(release, func(t *testing.T) {
-			m := lab.Start(t, lab.Config{Image: lab.Base(t, release, "single")})
-			m.WaitSSH(3 * time.Minute)
+			m := lab.Resume(t, lab.Config{Image: lab.BaseRunning(t, release, "single")})
 			t.Logf("%s", m.MustRun("zfs version"))
 			const remote = "/root/zfs.test"
 			m.Copy(binary, remote, 0o755)

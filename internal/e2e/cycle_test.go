@@ -17,10 +17,12 @@ import (
 // TestCycle is the main job: a host is given a new BE, patched in it, booted
 // into it, brought back, and chosen by hand in the menu.
 func TestCycle(t *testing.T) {
+	t.Parallel()
 	for _, on := range []struct{ release, layout string }{
 		{"trixie", "single"}, {"trixie", "split"}, {"bookworm", "single"},
 	} {
 		t.Run(on.release+"/"+on.layout, func(t *testing.T) {
+			t.Parallel()
 			m := adopted(t, on.release, on.layout)
 			patch(t, m)
 			activated(t, m)

@@ -14,6 +14,7 @@ import (
 // TestDisks boots from each disk of the mirror: by its entry, alone, and with
 // the one that was away put back in front, stale.
 func TestDisks(t *testing.T) {
+	t.Parallel()
 	m := adopted(t, "trixie", "single")
 	m.MustRun("snapbe create be-2")
 	byItsEntry(t, m, "vdb", "be-2")

@@ -15,6 +15,7 @@ import (
 // TestExec: a BE's own tools work in it, nothing stays behind when snapbe is
 // killed, and users without privileges can read.
 func TestExec(t *testing.T) {
+	t.Parallel()
 	m := adopted(t, "trixie", "single")
 	m.MustRun("snapbe create be-2")
 	t.Run("update-grub", func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 // TestMount runs the tests of package mount in a guest, where datasets are
 // datasets: first those that need no ZFS, on that release's kernel.
 func TestMount(t *testing.T) {
+	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "mount.test")
 	_, err := command.Exec{}.Run(t.Context(), command.Cmd{
 		Argv: []string{"go", "test", "-c", "-tags", "realzfs", "-o", binary, "snapbe/internal/mount"},

@@ -91,6 +91,7 @@ var stopCases = []stopCase{
 // TestKilled kills snapbe before each program of ZFS that it runs: recover
 // brings the operation to exactly before or exactly after.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	m := stoppable(t)
 	for _, c := range stopCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,6 +121,7 @@ func TestKilled(t *testing.T) {
 // TestPowerCut takes the power away in the middle of operations: the machine
 // boots by itself into the BE that was good, and has ended the operation.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	m := stoppable(t)
 	for _, c := range stopCases {
 		t.Run(c.name, func(t *testing.T) {

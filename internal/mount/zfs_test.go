@@ -337,9 +337,3 @@ func TestRealUpdateGrub(t *testing.T) {
 	require.Contains(t, out, "/mount-test@/boot/vmlinuz-")
 	require.Contains(t, out, " root=ZFS="+tree[0].Dataset+" ")
 }
-
-func TestRealUpdateInitramfs(t *testing.T) {
-	tree := clone(t)
-	out := inside(t, tree, "ls -l --time-style=+%s /boot/initrd.img-*; update-initramfs -u 2>&1; ls -l --time-style=+%s /boot/initrd.img-*; ls -A /tmp /var/tmp; lsinitramfs /boot/initrd.img-$(uname -r) | grep -c zfs.ko")
-	require.Contains(t, out, "Generating /boot/initrd.img-")
-}
