@@ -129,6 +129,9 @@ func (a *survey) findBoot(mounts []mount.Mounted, what string) error {
 			return refuse(Failed, "move /boot into the root dataset, or onto a ZFS boot pool: a boot environment must hold its own kernels",
 				"%s: /boot is on %s, not on ZFS", what, mnt.FSType)
 		case within(mnt.Dataset, a.args.Running):
+			return refuse(Failed, fmt.Sprintf("copy its files into /boot of %s and destroy it, or move it to a boot pool, as BPOOL/BOOT/%s",
+				a.args.Running, path.Base(a.args.Running)),
+				"%s: /boot is a dataset below the root dataset, %s, where the menu would not look for kernels", what, mnt.Dataset)
 		case path.Base(mnt.Dataset) != path.Base(a.args.Running):
 			return refuse(Failed, fmt.Sprintf("zfs rename %s %s/%s", mnt.Dataset, path.Dir(mnt.Dataset), path.Base(a.args.Running)),
 				"%s: the boot dataset %s and the root dataset %s must have the same last name", what, mnt.Dataset, a.args.Running)

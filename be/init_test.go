@@ -51,6 +51,11 @@ func TestInitRefused(t *testing.T) {
 			w.Host.Mounted = append(w.Host.Mounted, mount.Mounted{Dataset: "/dev/vda2", Root: "/", Dir: "/boot", FSType: "ext4"})
 		}, refusal{be.Failed, "adopt this host: /boot is on ext4, not on ZFS",
 			"move /boot into the root dataset, or onto a ZFS boot pool: a boot environment must hold its own kernels"}},
+		{"/boot is a nested dataset", false, func(t *testing.T, w *betest.World, _ *be.System) {
+			create(t, w, "rpool/ROOT/debian/boot", zfs.Props{"canmount": "noauto"})
+			require.NoError(t, w.Host.Attach(tree("rpool/ROOT/debian/boot"), "/boot"))
+		}, refusal{be.Failed, "adopt this host: /boot is a dataset below the root dataset, rpool/ROOT/debian/boot, where the menu would not look for kernels",
+			"copy its files into /boot of rpool/ROOT/debian and destroy it, or move it to a boot pool, as BPOOL/BOOT/debian"}},
 		{"GRUB's directory on ext4", false, func(_ *testing.T, w *betest.World, _ *be.System) {
 			w.Host.Mounted = append(w.Host.Mounted, mount.Mounted{Dataset: "/dev/vda2", Root: "/", Dir: "/boot/grub", FSType: "ext4"})
 		}, refusal{be.Failed, "adopt this host: /boot/grub is on ext4, not on ZFS",
