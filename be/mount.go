@@ -132,22 +132,39 @@ func (BootMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if !ok || b.BootDataset == "" {
 		return op, nil
 	}
-	mounts, err := m.sys.Host.Mounts()
-	if err != nil {
-		return nil, err
+	there := lastAt(st.mounts, "/boot")
+	if there.Dataset == b.BootDataset {
+		return op, nil
 	}
-	for _, mnt := range mounts {
-		if mnt.Dir == "/boot" {
-			if mnt.Dataset != b.BootDataset {
-				op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("/boot is %s, not %s of the running boot environment", mnt.Dataset, b.BootDataset))
-			}
-			return op, nil
+	if there.Dataset != "" {
+		if err := st.refuseOtherBoot(there, b, what); err != nil {
+			return nil, err
 		}
+		op.add(journal.Step{Name: "unmount " + there.Dataset + " from /boot", Do: func(context.Context) error {
+			return m.sys.Host.Detach("/boot", false)
+		}})
 	}
 	op.add(journal.Step{Name: "mount " + b.BootDataset + " at /boot", Do: func(context.Context) error {
 		return m.sys.Host.Attach(mount.Tree{{Dataset: b.BootDataset, Dir: "."}}, "/boot")
 	}})
 	return op, nil
+}
+
+// refuseOtherBoot refuses to take from /boot what is not another BE's boot
+// dataset, or has something mounted below it. Such a one gets there by
+// zfs-mount-generator(8): its cache in a new BE is that of the BE it was cloned
+// from.
+func (st *state) refuseOtherBoot(there mount.Mounted, b BE, what string) error {
+	const hint = "umount -R /boot, and then: systemctl restart snapbe-boot-mount.service"
+	if there.FSType != "zfs" || !within(there.Dataset, st.bootRoot) {
+		return refuse(Failed, hint, "%s: %s is there, not %s of the running boot environment", what, there.Dataset, b.BootDataset)
+	}
+	for _, mnt := range st.mounts {
+		if mnt.Dir != "/boot" && within(mnt.Dir, "/boot") {
+			return refuse(Busy, hint, "%s: %s is there, not %s of the running boot environment, and %s below it is mounted", what, there.Dataset, b.BootDataset, mnt.Dir)
+		}
+	}
+	return nil
 }
 
 // Exec runs a command in an inactive BE and returns its exit code. The command

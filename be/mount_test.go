@@ -195,8 +195,25 @@ func TestBootMount(t *testing.T) {
 		do(t, w, be.Create{Name: "be-2"})
 		require.NoError(t, w.Host.Detach("/boot", false))
 		require.NoError(t, w.Host.Attach(tree("bpool/BOOT/be-2"), "/boot"))
-		res := do(t, w, be.BootMount{})
-		assert.Equal(t, []string{"/boot is bpool/BOOT/be-2, not bpool/BOOT/debian of the running boot environment"}, res.Plan.Notes)
+		do(t, w, be.BootMount{})
+		assert.Equal(t, []string{"bpool/BOOT/debian "}, mountsOf(w, "/boot"))
+	})
+	t.Run("another one is there, and in use", func(t *testing.T) {
+		w := split(t)
+		do(t, w, be.Create{Name: "be-2"})
+		require.NoError(t, w.Host.Detach("/boot", false))
+		require.NoError(t, w.Host.Attach(tree("bpool/BOOT/be-2"), "/boot"))
+		require.NoError(t, w.Host.Attach(tree("bpool/GRUB"), "/boot/grub"))
+		refused(t, w, be.BootMount{}, refusal{be.Busy,
+			"mount /boot: bpool/BOOT/be-2 is there, not bpool/BOOT/debian of the running boot environment, and /boot/grub below it is mounted",
+			"umount -R /boot, and then: systemctl restart snapbe-boot-mount.service"})
+	})
+	t.Run("something else is there", func(t *testing.T) {
+		w := split(t)
+		w.Host.Mounted = append(w.Host.Mounted, mount.Mounted{Dataset: "/dev/vda2", Root: "/", Dir: "/boot", FSType: "ext4"})
+		refused(t, w, be.BootMount{}, refusal{be.Failed,
+			"mount /boot: /dev/vda2 is there, not bpool/BOOT/debian of the running boot environment",
+			"umount -R /boot, and then: systemctl restart snapbe-boot-mount.service"})
 	})
 	t.Run("while something is pending", func(t *testing.T) {
 		w := split(t)
@@ -205,4 +222,29 @@ func TestBootMount(t *testing.T) {
 		do(t, w, be.BootMount{})
 		assert.Contains(t, mountsOf(w, "/boot"), "bpool/BOOT/debian ")
 	})
+}
+
+// The menu's entry of the BE that runs is made from its own boot dataset, also
+// where another one shows at /boot, or none.
+func TestMenuWithoutBoot(t *testing.T) {
+	for _, other := range []string{"", "bpool/BOOT/be-2"} {
+		w := split(t)
+		do(t, w, be.Create{Name: "be-2"})
+		for _, file := range []string{"vmlinuz-6.99.0-amd64", "initrd.img-6.99.0-amd64"} {
+			require.NoError(t, os.WriteFile(filepath.Join(w.ZFS.Dir("bpool/BOOT/be-2"), file), []byte("new"), 0o644))
+		}
+		require.NoError(t, w.Host.Detach("/boot", false))
+		if other != "" {
+			require.NoError(t, w.Host.Attach(tree(other), "/boot"))
+		}
+		require.NoError(t, w.Host.Attach(tree("bpool/GRUB"), "/boot/grub"))
+		res := do(t, w, be.BootUpdate{})
+		assert.Empty(t, res.Notes, other)
+		menu, err := w.Boot.Read()
+		require.NoError(t, err)
+		for _, e := range menu.Entries {
+			assert.Equal(t, e.Name == "be-2", e.Kernel == "vmlinuz-6.99.0-amd64", "%s boots %s", e.Name, e.Kernel)
+		}
+		assert.Len(t, menu.Entries, 2, other)
+	}
 }

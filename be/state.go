@@ -264,6 +264,17 @@ func (st *state) mounted(b BE) (places []mount.Mounted) {
 	return places
 }
 
+// lastAt is what shows at a directory, the last of what was mounted there; its
+// Dataset is "" where nothing is.
+func lastAt(mounts []mount.Mounted, dir string) (last mount.Mounted) {
+	for _, mnt := range mounts {
+		if mnt.Dir == dir {
+			last = mnt
+		}
+	}
+	return last
+}
+
 // refuseMounted refuses what needs the whole BE unmounted; or says what else
 // helps.
 func (st *state) refuseMounted(b BE, what, or string) error {

@@ -85,7 +85,11 @@ func bootTree(t mount.Tree) mount.Tree {
 
 // look shows f the files that booting a BE is decided by, read-only.
 func (m *Manager) look(ctx context.Context, b BE, f func(*os.Root) error) error {
-	if b.Running {
+	asItRuns, err := m.showsWhole(b)
+	if err != nil {
+		return err
+	}
+	if asItRuns {
 		root, err := m.sys.Host.Tree()
 		if err != nil {
 			return err
@@ -98,6 +102,16 @@ func (m *Manager) look(ctx context.Context, b BE, f func(*os.Root) error) error 
 		return err
 	}
 	return m.sys.Host.View(bootTree(t), true, f)
+}
+
+// showsWhole tells whether a BE is what shows at /, with its own boot dataset:
+// where /boot is not mounted, or is another one's, its kernels are not there.
+func (m *Manager) showsWhole(b BE) (bool, error) {
+	if !b.Running || b.BootDataset == "" {
+		return b.Running, nil
+	}
+	mounts, err := m.sys.Host.Mounts()
+	return lastAt(mounts, "/boot").Dataset == b.BootDataset, err
 }
 
 // inspect reads from a BE how it boots. Kernel parameters that could not be
