@@ -75,7 +75,7 @@ func derive(t testing.TB, from Image, dir string, prepare func(*Machine), end fu
 	if err := lock.Lock(); err != nil {
 		t.Fatalf("cannot derive an image: %v", err)
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }()
 	if _, err := os.Stat(dir); err == nil {
 		return Image(dir)
 	}

@@ -39,17 +39,17 @@ func launch(number int, cfg Config, dir, resume string, out io.Writer) (*process
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(run)
+	defer func() { _ = os.RemoveAll(run) }()
 	serial, err := listen(filepath.Join(run, "serial"))
 	if err != nil {
 		return nil, err
 	}
-	defer serial.Close()
+	defer func() { _ = serial.Close() }()
 	monitor, err := listen(filepath.Join(run, "monitor"))
 	if err != nil {
 		return nil, err
 	}
-	defer monitor.Close()
+	defer func() { _ = monitor.Close() }()
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
@@ -154,7 +154,7 @@ func arguments(cfg Config, dir, run string, port int, resume string) []string {
 				n, n, 3+n, index))
 	}
 	if resume != "" {
-		args = append(args, "-incoming", "exec:cat '"+resume+"'")
+		args = append(args, "-incoming", "exec:cat "+quote(resume))
 	}
 	return append(args, cfg.Args...)
 }

@@ -37,7 +37,7 @@ func newQMP(conn net.Conn) (*qmp, error) {
 
 func (q *qmp) read() {
 	defer close(q.ended)
-	defer q.conn.Close()
+	defer func() { _ = q.conn.Close() }()
 	decoder := json.NewDecoder(q.conn)
 	for {
 		var msg qmpMessage

@@ -103,7 +103,7 @@ func (m *Machine) run(command string, stdin io.Reader, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	defer session.Close()
+	defer func() { _ = session.Close() }()
 	session.Stdin = stdin
 	session.Stdout = stdout
 	session.Stderr = stderr

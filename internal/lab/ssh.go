@@ -20,7 +20,7 @@ type link struct {
 func (l *link) close() {
 	if l != nil {
 		// In the background: a dead guest does not answer to it.
-		go l.client.Close()
+		go func() { _ = l.client.Close() }()
 	}
 }
 
@@ -104,7 +104,7 @@ func dialSSH(port int, signer ssh.Signer) (*ssh.Client, error) {
 	reader := bufio.NewReader(conn)
 	_ = conn.SetDeadline(time.Now().Add(scaled(20 * time.Second)))
 	if _, err := reader.Peek(1); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	_ = conn.SetDeadline(time.Now().Add(scaled(60 * time.Second)))
@@ -115,7 +115,7 @@ func dialSSH(port int, signer ssh.Signer) (*ssh.Client, error) {
 		HostKeyCallback: ssh.InsecureIgnoreHostKey(),
 	})
 	if err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	_ = conn.SetDeadline(time.Time{})

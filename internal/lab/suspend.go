@@ -102,7 +102,7 @@ func (q *qmp) save(path string) error {
 	if _, err := q.command("migrate-set-parameters", limits); err != nil {
 		return err
 	}
-	uri := map[string]any{"uri": "exec:cat >'" + path + "'"}
+	uri := map[string]any{"uri": "exec:cat >" + quote(path)}
 	if _, err := q.command("migrate", uri); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@
 # split (bpool and rpool, as in the OpenZFS guide). Needs root, for mmdebstrap,
 # and the packages of prepare.sh.
 set -euo pipefail
+# A root shell that su made may lack the latter.
+PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
 	echo "usage: build.sh trixie|bookworm single|split" >&2

@@ -2,10 +2,12 @@
 # prepare.sh: installs what build.sh and internal/lab need on a Debian 12 or 13
 # machine, where it is missing. Needs root; run again at will.
 set -euo pipefail
+# A root shell that su made may lack the latter.
+PATH=$PATH:/usr/sbin:/sbin
 
 packages=(
 	# for the images
-	mmdebstrap debian-archive-keyring e2fsprogs openssh-client util-linux
+	mmdebstrap debian-archive-keyring gpg mount e2fsprogs openssh-client util-linux
 	# for the machines
 	qemu-system-x86 qemu-utils
 )
