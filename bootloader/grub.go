@@ -99,15 +99,16 @@ func replaceFile(path string, text []byte, mode fs.FileMode) (changed bool, err 
 	if err != nil {
 		return false, err
 	}
-	return true, syncDir(filepath.Dir(path))
+	return true, syncFile(filepath.Dir(path))
 }
 
-// syncDir makes the names in dir durable, which renaming alone does not.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// syncFile makes a file durable, or the names in a directory, which renaming
+// alone does not.
+func syncFile(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	defer f.Close()
+	return f.Sync()
 }

@@ -52,15 +52,36 @@ func (g *GRUB) Hook(ctx context.Context) (changed bool, err error) {
 	} else if info.Mode()&0o111 == 0 {
 		return changed, fmt.Errorf("%s is not executable, so that grub-mkconfig passes over it", script)
 	}
-	argv := []string{"grub-mkconfig", "-o", g.configPath()}
-	if _, err := g.Runner.Run(ctx, command.Cmd{Argv: argv}); err != nil {
-		return changed, err
+	return true, g.makeConfig(ctx)
+}
+
+// makeConfig has grub-mkconfig write grub.cfg. It is written beside the one
+// that is there and takes its place once it is whole and on the pool:
+// grub-mkconfig itself empties the file before it fills it, and a power cut in
+// between would leave a host that boots nothing.
+func (g *GRUB) makeConfig(ctx context.Context) error {
+	made := g.configPath() + ".snapbe-new"
+	defer os.Remove(made)
+	if _, err := g.Runner.Run(ctx, command.Cmd{Argv: []string{"grub-mkconfig", "-o", made}}); err != nil {
+		return err
 	}
-	sourced, err = g.sourced()
-	if err == nil && !sourced {
-		err = fmt.Errorf("%s %w, though %s is there", g.configPath(), ErrNotSourced, script)
+	text, err := os.ReadFile(made)
+	if err != nil {
+		return err
 	}
-	return true, errors.Join(err, g.settle(ctx))
+	if _, found := afterSource(text); !found {
+		return fmt.Errorf("%s %w, though %s is there", g.configPath(), ErrNotSourced, g.hookPath())
+	}
+	if err := syncFile(made); err != nil {
+		return err
+	}
+	if err := os.Rename(made, g.configPath()); err != nil {
+		return err
+	}
+	if err := syncFile(g.Dir); err != nil {
+		return err
+	}
+	return g.settle(ctx)
 }
 
 // Hooked tells whether grub.cfg shows the fragment, and goes on doing so after

@@ -73,7 +73,7 @@ func TestHook(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, changed)
 	require.True(t, g.Hooked())
-	require.Equal(t, []string{"grub-mkconfig -o " + g.configPath(), "zpool sync"}, run.ran)
+	require.Equal(t, []string{"grub-mkconfig -o " + g.configPath() + ".snapbe-new", "zpool sync"}, run.ran)
 	info, err := os.Stat(g.hookPath())
 	require.NoError(t, err)
 	require.EqualValues(t, 0o755, info.Mode().Perm())
@@ -106,17 +106,34 @@ func TestHookRefuses(t *testing.T) {
 		require.ErrorContains(t, err, "is not executable")
 		require.Empty(t, run.ran)
 	})
+	// The grub.cfg that is there stays, whatever becomes of the new one.
+	old := []byte("# what boots now\n")
+	kept := func(t *testing.T, g *GRUB) {
+		text, err := os.ReadFile(g.configPath())
+		require.NoError(t, err)
+		require.Equal(t, old, text)
+		beside, err := filepath.Glob(g.configPath() + "?*")
+		require.NoError(t, err)
+		require.Empty(t, beside)
+	}
 	t.Run("script without the line", func(t *testing.T) {
 		g, _ := testHost(t)
+		require.NoError(t, os.WriteFile(g.configPath(), old, 0o644))
 		require.NoError(t, os.WriteFile(g.hookPath(), []byte("#!/bin/sh\n"), 0o755))
 		_, err := g.Hook(t.Context())
 		require.ErrorIs(t, err, ErrNotSourced)
+		kept(t, g)
 	})
 	t.Run("grub-mkconfig fails", func(t *testing.T) {
 		g, run := testHost(t)
-		run.answers["grub-mkconfig"] = nil
+		require.NoError(t, os.WriteFile(g.configPath(), old, 0o644))
+		run.answers["grub-mkconfig"] = func(argv []string) ([]byte, error) {
+			require.NoError(t, os.WriteFile(argv[2], []byte("half"), 0o644))
+			return nil, &command.Error{Argv: argv, Code: 1, Err: errors.New("exit status 1")}
+		}
 		_, err := g.Hook(t.Context())
-		require.ErrorContains(t, err, "not expected")
+		require.ErrorContains(t, err, "exit status 1")
+		kept(t, g)
 	})
 }
 

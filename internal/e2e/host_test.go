@@ -108,6 +108,11 @@ func healthy(t testing.TB, m *lab.Machine) {
 	m.MustRun("systemctl is-system-running --wait >/dev/null || true")
 	assert.Empty(t, m.MustRun("systemctl --failed --no-legend --plain"))
 	assert.Empty(t, m.MustRun("snapbe boot check"))
+	// With a boot pool, /boot is the running BE's own, whatever the mount
+	// generator's cache says that was cloned with it.
+	if boot := strings.TrimSpace(m.MustRun("! zpool list bpool >/dev/null 2>&1 || findmnt -no SOURCE /boot")); boot != "" {
+		assert.Equal(t, "bpool/BOOT/"+running(m), boot)
+	}
 }
 
 // flags are the flags of a BE, by list -H.
