@@ -11,6 +11,7 @@ import (
 
 // TestBase holds the images to what the other tests take for granted.
 func TestBase(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		release, layout, boot string
 		nested                []string

@@ -27,6 +27,7 @@ func baseImage(t *testing.T) Image {
 
 // TestMachine walks one machine through everything that power can do to it.
 func TestMachine(t *testing.T) {
+	t.Parallel()
 	image := baseImage(t)
 	start := time.Now()
 	m := Start(t, Config{Image: image})
@@ -114,19 +115,4 @@ func TestMachine(t *testing.T) {
 		require.NotContains(t, out, "DEGRADED")
 		t.Logf("%s", out)
 	})
-}
-
-func TestDerive(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "derived")
-	prepared := 0
-	prepare := func(m *Machine) {
-		prepared++
-		m.MustRun("touch /etc/derived")
-	}
-	Derive(t, baseImage(t), dir, prepare)
-	image := Derive(t, baseImage(t), dir, prepare)
-	require.Equal(t, 1, prepared)
-	m := Start(t, Config{Image: image})
-	m.WaitSSH(3 * time.Minute)
-	m.MustRun("test -e /etc/derived")
 }

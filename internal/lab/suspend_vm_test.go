@@ -14,11 +14,12 @@ import (
 )
 
 func TestResume(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "running")
 	image := DeriveRunning(t, baseImage(t), dir, func(m *Machine) {
 		m.MustRun("touch /etc/prepared; echo here >/run/memory")
 	})
-	for i := range 3 {
+	for i := range 2 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			start := time.Now()
 			m := Resume(t, Config{Image: image})
@@ -32,7 +33,7 @@ func TestResume(t *testing.T) {
 			require.Equal(t, 1, ExitCode(err))
 			m.MustRun("touch /etc/other; zpool scrub -w rpool; zpool status -x")
 			t.Logf("scrubbed: %v", time.Since(start))
-			if i == 2 {
+			if i == 1 {
 				m.Reboot()
 				m.MustRun("test -e /etc/other")
 			}
