@@ -11,7 +11,7 @@ import (
 
 // golden are what the programs printed on real hosts, by OpenZFS version:
 // testdata/NAME-VERSION.txt, with "*" for the version.
-func golden(t *testing.T, pattern string) map[string]string {
+func golden(t testing.TB, pattern string) map[string]string {
 	files, err := filepath.Glob(filepath.Join("testdata", pattern))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)

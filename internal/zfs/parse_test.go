@@ -100,6 +100,9 @@ func FuzzParseGet(f *testing.F) {
 	f.Add("p\ttype\tfilesystem\t-\np\ta:b\tx\tlocal\n", "x", "p")
 	f.Add("p\ttype\tfilesystem\t-\np\ta:b\tx\ny\tlocal\n", "x\ny\tlocal\n\tz", "inherited from p")
 	f.Add("p@s\ta:b\t\tinherited from p\n", "\n\n\t", "p\tc:d\tx\tlocal")
+	for _, out := range golden(f, "get*.txt") {
+		f.Add(out, "x", "y")
+	}
 	order := []string{"type", "a:b", "origin", "c:d"}
 	f.Fuzz(func(t *testing.T, out, v1, v2 string) {
 		_, _ = parseGet(out, order)

@@ -88,6 +88,9 @@ func TestParseStatusRefusesWhatItDoesNotKnow(t *testing.T) {
 func FuzzParseStatus(f *testing.F) {
 	f.Add(everySection, "/dev/vda3", uint8(1))
 	f.Add("\tNAME  STATE\n\tp     ONLINE\n", "mirror 0", uint8(7))
+	for _, out := range golden(f, "status*.txt") {
+		f.Add(out, "x", uint8(2))
+	}
 	f.Fuzz(func(t *testing.T, out, name string, n uint8) {
 		_, _ = parseStatus(out)
 		name = "/" + strings.Map(func(r rune) rune {
