@@ -214,6 +214,16 @@ func walkMenu(t *testing.T, h *vmHost) {
 		h.runs(t, m.Entries[0].Name)
 		h.Write("/boot/grub/snapbe.cfg", []byte(small), 0o644)
 	})
+	step("no fragment", func(t *testing.T) {
+		h.MustRun("mv /boot/grub/snapbe.cfg /boot/grub/aside; zpool sync")
+		h.PowerOff()
+		h.PowerOn()
+		h.pick(1, "Advanced options for Debian")
+		h.PowerCut()
+		h.PowerOn()
+		h.WaitSSH(bootTime)
+		h.MustRun("mv /boot/grub/aside /boot/grub/snapbe.cfg; zpool sync")
+	})
 	// The default runs; without its kernel GRUB takes the previous BE.
 	step("fallback", func(t *testing.T) {
 		h.MustRun("rm /boot/vmlinuz-*; sync; zpool sync")
