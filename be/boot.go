@@ -19,13 +19,16 @@ func (BootUpdate) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	op := &operation{verb: what, plan: Plan{root: st.root, Title: what}}
-	op.add(m.hookStep())
+	op.add(m.hookStep(st))
 	op.add(m.menuStep(op))
 	return op, nil
 }
 
-func (m *Manager) hookStep() journal.Step {
-	return journal.Step{Name: "see that grub.cfg shows snapbe's menu", Do: func(ctx context.Context) error {
+func (m *Manager) hookStep(st *state) journal.Step {
+	return journal.Step{Name: stepHook, Do: func(ctx context.Context) error {
+		if err := m.grubMounted(st); err != nil {
+			return err
+		}
 		_, err := m.sys.Boot.Hook(ctx)
 		return err
 	}}
@@ -57,7 +60,7 @@ func (BootInstall) plan(ctx context.Context, m *Manager) (*operation, error) {
 	for _, d := range devices {
 		op.add(m.installStep(st, d))
 	}
-	op.add(m.hookStep())
+	op.add(m.hookStep(st))
 	op.add(m.menuStep(op))
 	return op, nil
 }

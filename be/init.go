@@ -288,9 +288,12 @@ func (m *Manager) initOperation(id string, args initArgs) *operation {
 }
 
 // copyGrub makes the dataset and copies GRUB's directory into it; until it is
-// mounted in the old one's place it does not mount by itself.
+// mounted in the old one's place it does not mount by itself. What the pool's
+// own dataset has for compression may be more than GRUB can read, and using it
+// once would close the whole pool to GRUB.
 func (m *Manager) copyGrub(ctx context.Context, id string, args initArgs) error {
-	err := m.sys.ZFS.Create(ctx, args.Grub, zfs.Props{"canmount": "noauto", "mountpoint": m.sys.Boot.Directory(), propOp: id})
+	err := m.sys.ZFS.Create(ctx, args.Grub, zfs.Props{"canmount": "noauto", "mountpoint": m.sys.Boot.Directory(),
+		"compression": "on", "dnodesize": "legacy", propOp: id})
 	if err != nil {
 		return err
 	}

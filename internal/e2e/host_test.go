@@ -139,5 +139,5 @@ func version(m *lab.Machine) string { return strings.TrimSpace(m.MustRun("widget
 // cleanAside holds that nothing of a BE is mounted and no command of ours runs.
 func cleanAside(t testing.TB, m *lab.Machine, be string) {
 	t.Helper()
-	assert.Empty(t, m.MustRun("grep -h 'ROOT/"+be+" \\|ROOT/"+be+"/' /proc/[0-9]*/mounts 2>/dev/null | sort -u || true"), "mounts of %s", be)
+	assert.Empty(t, m.MustRun("cat /proc/[0-9]*/mounts 2>/dev/null | grep 'ROOT/"+be+"[ /]' | sort -u"), "mounts of %s", be)
 }

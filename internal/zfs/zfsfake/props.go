@@ -29,6 +29,7 @@ var natives = map[string]native{
 	"canmount":       {def: "on", values: []string{"on", "off", "noauto"}},
 	"checksum":       {def: "on", inherited: true},
 	"compression":    {def: "on", inherited: true},
+	"dnodesize":      {def: "legacy", inherited: true},
 	"copies":         {def: "1", inherited: true},
 	"devices":        {def: "on", inherited: true, values: onOff},
 	"exec":           {def: "on", inherited: true, values: onOff},
