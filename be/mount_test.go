@@ -248,3 +248,15 @@ func TestMenuWithoutBoot(t *testing.T) {
 		assert.Len(t, menu.Entries, 2, other)
 	}
 }
+
+// Without its own directory in place, GRUB's menu is not written: what lies at
+// /boot/grub then is another system's.
+func TestMenuNeedsItsDirectory(t *testing.T) {
+	w := onePool(t)
+	require.NoError(t, w.Host.Detach("/boot/grub", false))
+	w.Reset()
+	_, err := try(t, w, be.BootUpdate{})
+	assertRefusal(t, refusal{be.Failed, "write the boot menu: rpool/GRUB, GRUB's directory, is not mounted at /boot/grub",
+		"mount -t zfs -o zfsutil rpool/GRUB /boot/grub"}, err)
+	assert.Zero(t, w.Changes())
+}
