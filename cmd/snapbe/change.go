@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 
 	"snapbe/be"
 )
@@ -21,6 +23,9 @@ func (a *app) ask(r be.Request, c asking) error {
 // do hands a request to the life cycle. What is going to be done, each step
 // and the notes go to stderr; the plan of a dry run and the JSON are answers.
 func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
+	if err := refuseInside(); err != nil {
+		return be.Result{}, err
+	}
 	m, err := a.life()
 	if err != nil {
 		return be.Result{}, err
@@ -53,6 +58,18 @@ func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
 	}
 	a.tui.notes(res.Notes)
 	return res, nil
+}
+
+// refuseInside refuses changes by a command of snapbe exec: it takes the BE that
+// it works in for the one that runs, and sees neither the host's lock nor its
+// mounts.
+func refuseInside() error {
+	inside := os.Getenv("SNAPBE_EXEC")
+	if inside == "" {
+		return nil
+	}
+	return &be.Error{Code: be.Failed, Text: fmt.Sprintf("change boot environments from inside %q", inside),
+		Hint: "end snapbe exec first"}
 }
 
 // resultJSON is what changing commands print with --json.

@@ -26,6 +26,9 @@ func (c *execCmd) Run(a *app) error {
 	if len(argv) == 0 {
 		return &execError{&usage{text: "no command was given", hint: "snapbe exec BE -- COMMAND"}}
 	}
+	if err := refuseInside(); err != nil {
+		return &execError{err}
+	}
 	m, err := a.life()
 	if err != nil {
 		return &execError{err}
