@@ -413,23 +413,29 @@ func (c *creation) cloneStep(clones []zfs.Clone) journal.Step {
 // dropClones takes the clones away whose root bears this operation's mark: all
 // below such a root was made by it.
 func (c *creation) dropClones(ctx context.Context) error {
-	for _, root := range c.roots() {
-		if err := c.m.destroyTree(ctx, root, c.id); err != nil {
+	for i, root := range c.roots() {
+		origin := []string{c.args.From, c.args.Boot}[i] + "@" + c.args.Snap
+		if err := c.m.destroyTree(ctx, root, c.id, origin); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *Manager) destroyTree(ctx context.Context, root, id string) error {
+// destroyTree destroys what the operation made at root. ZFS makes a clone in
+// one transaction group and gives it its properties, the mark among them, in
+// the next: one that was caught in between is bare, and told by its origin.
+func (m *Manager) destroyTree(ctx context.Context, root, id, origin string) error {
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
-		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"origin", propOp}})
+		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"origin", propOp, propUUID}})
 	if zfs.Is(err, zfs.NotFound) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	if ds[0].Local(propOp) != id {
+	mark := ds[0].Local(propOp)
+	bare := origin != "" && ds[0].Value("origin") == origin && mark == "" && ds[0].Local(propUUID) == ""
+	if mark != id && !bare {
 		return nil
 	}
 	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(ds)})

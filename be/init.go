@@ -258,7 +258,7 @@ func (a *survey) menuDiffers(ctx context.Context) (bool, error) {
 func (m *Manager) initOperation(id string, args initArgs) *operation {
 	op := &operation{kind: "init", id: id, args: args, verb: "adopt this host"}
 	if args.Move {
-		op.add(journal.Step{Name: stepGrubDir, Undo: func(ctx context.Context) error { return m.destroyTree(ctx, args.Grub, id) },
+		op.add(journal.Step{Name: stepGrubDir, Undo: func(ctx context.Context) error { return m.destroyTree(ctx, args.Grub, id, "") },
 			Do: func(ctx context.Context) error { return m.copyGrub(ctx, id, args) }})
 		op.add(journal.Step{Name: stepGrubMount, Undo: func(context.Context) error { return m.unmountGrub(args) },
 			Do: func(ctx context.Context) error { return m.mountGrub(ctx, args) }})
