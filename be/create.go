@@ -233,10 +233,12 @@ type creation struct {
 	st   *state
 	id   string
 	args createArgs
-	// tree is where the new BE's datasets will show; boot is what it was
+	// tree is where the new BE's datasets will show, mountpoint what its root
+	// is given at the end ("" where it has that already); boot is what it was
 	// found to boot with.
-	tree mount.Tree
-	boot bootloader.Boot
+	tree       mount.Tree
+	mountpoint string
+	boot       bootloader.Boot
 }
 
 // target is the new dataset for one of the source's.
@@ -268,8 +270,21 @@ func (c *creation) operation(src BE, ds []zfs.Dataset, r Create) *operation {
 	op.result = Result{Name: c.args.Name}
 	clones := c.clones(ds, r)
 	c.tree = treeOfClones(c.newBE(), ds, clones)
+	c.hold(clones)
 	c.addSteps(op, ds, clones)
 	return op
+}
+
+// hold keeps the clones below the root from mounting until the new BE is kept.
+// ZFS makes a clone in one transaction group and sets its properties in the
+// next; a power cut between them leaves one that mounts at boot, over what
+// runs, where it inherits a mount point.
+func (c *creation) hold(clones []zfs.Clone) {
+	for _, x := range clones {
+		if mp, ok := x.Props["mountpoint"]; ok && x.Target == c.roots()[0] && len(clones) > len(c.roots()) {
+			c.mountpoint, x.Props["mountpoint"] = mp, "none"
+		}
+	}
 }
 
 func (c *creation) addSteps(op *operation, ds []zfs.Dataset, clones []zfs.Clone) {
@@ -539,6 +554,11 @@ func (c *creation) prepare(context.Context) error {
 // keep takes the marks off: from here the new BE is whole. The boot dataset
 // goes first, since the root's mark is what decides.
 func (c *creation) keep(ctx context.Context) error {
+	if c.mountpoint != "" {
+		if err := c.m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: c.roots()[0], Set: zfs.Props{"mountpoint": c.mountpoint}}}); err != nil {
+			return err
+		}
+	}
 	for _, root := range slices.Backward(c.roots()) {
 		if err := c.m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Inherit: []string{propOp}}}); err != nil {
 			return err

@@ -48,6 +48,13 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 	}
 	if s.Adopted {
 		s.Problems = append(s.Problems, m.menuProblems(st, s)...)
+		missing, err := m.sys.Host.Units(ctx)
+		if err != nil {
+			return s, err
+		}
+		for _, u := range missing {
+			s.Problems = append(s.Problems, u+" is not enabled: snapbe init")
+		}
 	}
 	return s, m.statusDisks(ctx, st, &s)
 }
