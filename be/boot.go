@@ -14,7 +14,9 @@ import (
 
 func (BootUpdate) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "update the boot menu"
-	st, err := m.readToChange(ctx, what)
+	// Also while an interrupted operation waits: what is unfinished is marked,
+	// and a menu without a kernel that has gone must not wait.
+	st, err := m.readAdopted(ctx, what)
 	if err != nil {
 		return nil, err
 	}
