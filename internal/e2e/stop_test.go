@@ -59,7 +59,7 @@ func world(m *lab.Machine) string {
 		zfs get -Ho name,property,value -s local -t filesystem,volume all | grep -v snapbe:journal | sort
 		zpool get -Ho value bootfs rpool
 		cat /boot/grub/snapbe.cfg
-		findmnt -nlo SOURCE,TARGET -t zfs | grep -v /root/ | sort | sed 's/^/mounted /'; cat /proc/[0-9]*/mounts 2>/dev/null | grep ROOT/new | sort -u`)
+		findmnt -nlo SOURCE,TARGET -t zfs | grep -v /root/ | sort | sed 's/^/mounted /'; cat /proc/[0-9]*/mounts 2>/dev/null | grep ROOT/new | sort -u | sed 's/^/mounted /'`)
 }
 
 var (
