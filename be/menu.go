@@ -146,11 +146,10 @@ func (m *Manager) menuHead(ctx context.Context, st *state, old bootloader.Menu, 
 	if !all && menu.PoolGUID != 0 {
 		return menu, nil
 	}
-	props, err := m.sys.ZFS.PoolGet(ctx, st.pool(), []string{"guid"})
-	if err != nil {
+	var err error
+	if menu.PoolGUID, err = m.poolGUID(ctx, st); err != nil {
 		return menu, err
 	}
-	menu.PoolGUID = number(props["guid"].Value)
 	menu.Disks, err = m.bootDisks(ctx, st)
 	return menu, err
 }

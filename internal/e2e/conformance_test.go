@@ -4,12 +4,10 @@ package e2e
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"snapbe/internal/command"
 	"snapbe/internal/lab"
 )
 
@@ -17,12 +15,7 @@ import (
 // of that release.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	binary := filepath.Join(t.TempDir(), "zfs.test")
-	_, err := command.Exec{}.Run(t.Context(), command.Cmd{
-		Argv: []string{"go", "test", "-c", "-tags", "realzfs", "-o", binary, "snapbe/internal/zfs"},
-		Env:  []string{"CGO_ENABLED=0"},
-	})
-	require.NoError(t, err)
+	binary := realTests(t, "zfs")
 	for _, release := range []string{"trixie", "bookworm"} {
 		t.Run(release, func(t *testing.T) {
 			m := lab.Resume(t, lab.Config{Image: lab.BaseRunning(t, release, "single")})

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"snapbe/internal/command"
 	"snapbe/internal/lab"
 )
 
@@ -43,6 +44,19 @@ func pkg(t testing.TB) string {
 	require.NoError(t, err)
 	require.Len(t, found, 1, "make deb builds the package that these tests install")
 	return found[0]
+}
+
+// realTests builds the tests of an internal package that need real ZFS, for a
+// guest to run.
+func realTests(t testing.TB, pkg string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), pkg+".test")
+	_, err := command.Exec{}.Run(t.Context(), command.Cmd{
+		Argv: []string{"go", "test", "-c", "-tags", "realzfs", "-o", binary, "snapbe/internal/" + pkg},
+		Env:  []string{"CGO_ENABLED=0"},
+	})
+	require.NoError(t, err)
+	return binary
 }
 
 // adopted is a host on which snapbe's package was installed and init has run.

@@ -99,6 +99,19 @@ var stopCases = []stopCase{
 	{"destroy", "snapbe create new", "snapbe destroy -F new", "snapbe create new"},
 }
 
+// rehearse makes ready, runs the operation unhindered, and goes back: it tells
+// the worlds before and after, and how many programs of ZFS were run.
+func (c stopCase) rehearse(t *testing.T, m *lab.Machine) (before, after string, n int) {
+	m.MustRun(c.ready)
+	before = normal(world(m))
+	n = calls(m, c.run)
+	after = normal(world(m))
+	require.NotEqual(t, before, after)
+	m.MustRun(c.back)
+	require.Equal(t, before, normal(world(m)), "the case must lead back")
+	return before, after, n
+}
+
 // TestKilled kills snapbe before each program of ZFS that it runs: recover
 // brings the operation to exactly before or exactly after.
 func TestKilled(t *testing.T) {
@@ -107,13 +120,7 @@ func TestKilled(t *testing.T) {
 	for _, c := range stopCases {
 		t.Run(c.name, func(t *testing.T) {
 			m.Bind(t)
-			m.MustRun(c.ready)
-			before := normal(world(m))
-			n := calls(m, c.run)
-			after := normal(world(m))
-			require.NotEqual(t, before, after)
-			m.MustRun(c.back)
-			require.Equal(t, before, normal(world(m)), "the case must lead back")
+			before, after, n := c.rehearse(t, m)
 			for at := 1; at <= n; at++ {
 				out, err := m.Run(stopped("kill", at, c.run))
 				require.Error(t, err, "stopped at call %d of %d: %s", at, n, out)
@@ -137,11 +144,7 @@ func TestPowerCut(t *testing.T) {
 	for _, c := range stopCases {
 		t.Run(c.name, func(t *testing.T) {
 			m.Bind(t)
-			m.MustRun(c.ready)
-			before := normal(world(m))
-			n := calls(m, c.run)
-			after := normal(world(m))
-			m.MustRun(c.back)
+			before, after, n := c.rehearse(t, m)
 			for _, at := range []int{n / 2, n - 2, n} {
 				m.SkipConsole()
 				m.Write("/root/aside.sh", []byte(stopped("cut", at, c.run)+"\n"), 0o755)
