@@ -51,11 +51,7 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 	if !m.sys.Host.Privileged() {
 		return Result{}, refuse(Denied, "run it as root, or with sudo", "change boot environments: only root may do that")
 	}
-	var patience time.Duration
-	if _, ok := r.(bootRefresh); ok {
-		patience = time.Minute // the user's command has run, and its menu must follow
-	}
-	unlock, err := m.lock(ctx, patience)
+	unlock, err := m.lock(ctx, o)
 	if err != nil {
 		return Result{}, err
 	}

@@ -15,17 +15,20 @@ import (
 // lock makes sure that one changing command works at a time. The lock is the
 // kernel's (flock(2)), so it ends with its holder. Only root can open the
 // lock's file, or any user could hold it; who has it is said in another one.
-// It is waited for as long as patience says.
-func (m *Manager) lock(ctx context.Context, patience time.Duration) (unlock func(), err error) {
+// It is waited for as long as the options say.
+func (m *Manager) lock(ctx context.Context, o Options) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(m.sys.LockFile), 0o755); err != nil {
 		return nil, err
 	}
 	l := flock.New(m.sys.LockFile, flock.SetPermissions(0o600))
 	ok, err := l.TryLock()
-	if err == nil && !ok && patience > 0 {
-		waiting, cancel := context.WithTimeout(ctx, patience)
+	if err == nil && !ok && o.Patience > 0 {
+		if o.Waiting != nil {
+			o.Waiting(m.holder())
+		}
+		waiting, cancel := context.WithTimeout(ctx, o.Patience)
 		defer cancel()
-		if ok, err = l.TryLockContext(waiting, patience/600); errors.Is(err, context.DeadlineExceeded) {
+		if ok, err = l.TryLockContext(waiting, 100*time.Millisecond); errors.Is(err, context.DeadlineExceeded) {
 			err = nil
 		}
 	}
@@ -33,11 +36,7 @@ func (m *Manager) lock(ctx context.Context, patience time.Duration) (unlock func
 		return nil, fmt.Errorf("lock %s: %w", m.sys.LockFile, err)
 	}
 	if !ok {
-		who := m.busy()
-		if who == "" {
-			who = "holder unknown"
-		}
-		return nil, refuse(Busy, "wait until it has ended", "begin: snapbe is at work already: %s", who)
+		return nil, refuse(Busy, "wait until it has ended", "begin: snapbe is at work already: %s", m.holder())
 	}
 	who := fmt.Sprintf("pid %d, %q, since %s\n", os.Getpid(), m.sys.Command, m.sys.Now().Format("15:04:05"))
 	if err := os.WriteFile(m.holderFile(), []byte(who), 0o644); err != nil {
@@ -46,6 +45,9 @@ func (m *Manager) lock(ctx context.Context, patience time.Duration) (unlock func
 	}
 	return func() { _ = os.Remove(m.holderFile()); _ = l.Unlock() }, nil
 }
+
+// holder is who holds the lock, for people.
+func (m *Manager) holder() string { return or(m.busy(), "holder unknown") }
 
 func (m *Manager) holderFile() string { return m.sys.LockFile + ".holder" }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/mount"
@@ -201,7 +202,8 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (int, error) {
 	}
 	if st.adopted() && b.UUID != "" {
 		ctx = context.WithoutCancel(ctx)
-		if _, err := m.Do(ctx, bootRefresh{b.Dataset}, Options{}); err != nil {
+		// The command has run, and its menu must follow.
+		if _, err := m.Do(ctx, bootRefresh{b.Dataset}, Options{Patience: time.Minute}); err != nil {
 			return code, err
 		}
 	}

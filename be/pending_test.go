@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -39,6 +41,33 @@ func TestLock(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(w.Directory(), "run", "lock.holder"), []byte("pid 4194999, \"snapbe\", since 12:00:00\n"), 0o600))
 	assert.Empty(t, status(t, w).Busy)
 	do(t, w, be.Create{Name: "z"})
+}
+
+// A short wait is better than an error: commands that run at boot and after
+// apt's are soon over.
+func TestLockIsWaitedFor(t *testing.T) {
+	w := onePool(t)
+	var waiting sync.WaitGroup
+	var told string
+	var second error
+	asked := false
+	_, err := be.New(w.System()).Do(t.Context(), be.Create{Name: "x"}, be.Options{Step: func(be.StepDone) {
+		if asked {
+			return
+		}
+		asked = true
+		blocked := make(chan struct{})
+		waiting.Go(func() {
+			_, second = be.New(w.System()).Do(t.Context(), be.Create{Name: "y"}, be.Options{Patience: time.Minute,
+				Waiting: func(holder string) { told = holder; close(blocked) }})
+		})
+		<-blocked
+	}})
+	require.NoError(t, err)
+	waiting.Wait()
+	require.NoError(t, second)
+	assert.Contains(t, told, fmt.Sprintf("pid %d", os.Getpid()))
+	assert.Subset(t, names(t, w), []string{"x", "y"})
 }
 
 func TestDeclined(t *testing.T) {

@@ -21,6 +21,11 @@ type Options struct {
 	// Confirm, where set, is shown the plan before the first change; false
 	// ends Do with ErrDeclined.
 	Confirm func(Plan) bool
+	// Patience is how long another command that is at work is waited for,
+	// such as the ones that run at boot. Waiting, where set, is told who that
+	// is before the wait begins.
+	Patience time.Duration
+	Waiting  func(holder string)
 	// Step, where set, is told of each step after it was done.
 	Step func(StepDone)
 }
