@@ -64,17 +64,12 @@ vm: prepare
 # What users were promised, on real hosts.
 VMTEST = SNAPBE_LAB_SLOW=$${SNAPBE_LAB_SLOW:-2} $(GO) test -tags vm -count=1 -p 1 -parallel 2 -timeout 80m
 
-# These have not been seen to pass in one piece yet; vmdeep runs them, and they
-# belong here as soon as they have.
-UNPROVEN := TestMount|TestPowerCut/(activate|destroy)
-
 vmtest: prepare deb
-	$(VMTEST) -skip '$(UNPROVEN)' ./internal/e2e/... ./packaging/...
+	$(VMTEST) ./internal/e2e/... ./packaging/...
 
 # The lab itself, and each entry of the menu on both releases' GRUB: half an
 # hour more, for who works on those.
 vmdeep: prepare deb
-	$(VMTEST) -run '$(UNPROVEN)' ./internal/e2e/...
 	$(VMTEST) ./internal/lab/... ./bootloader/...
 
 test:

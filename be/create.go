@@ -587,7 +587,7 @@ func (c *creation) unkeep(ctx context.Context) error {
 
 // byDataset reads one dataset's marks; ok is false where it is not there.
 func (m *Manager) byDataset(ctx context.Context, name string) (d zfs.Dataset, ok bool, err error) {
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{name}, Props: []string{propUUID, propOp, propPolicy}})
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{name}, Props: []string{propUUID, propOp, propPolicy, "mountpoint"}})
 	if zfs.Is(err, zfs.NotFound) {
 		return d, false, nil
 	} else if err != nil {

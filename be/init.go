@@ -3,6 +3,8 @@ package be
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -258,7 +260,7 @@ func (a *survey) menuDiffers(ctx context.Context) (bool, error) {
 func (m *Manager) initOperation(id string, args initArgs) *operation {
 	op := &operation{kind: "init", id: id, args: args, verb: "adopt this host"}
 	if args.Move {
-		op.add(journal.Step{Name: stepGrubDir, Undo: func(ctx context.Context) error { return m.destroyTree(ctx, args.Grub, id, "") },
+		op.add(journal.Step{Name: stepGrubDir, Undo: func(ctx context.Context) error { return m.removeGrub(ctx, id, args) },
 			Do: func(ctx context.Context) error { return m.copyGrub(ctx, id, args) }})
 		op.add(journal.Step{Name: stepGrubMount, Undo: func(context.Context) error { return m.unmountGrub(args) },
 			Do: func(ctx context.Context) error { return m.mountGrub(ctx, args) }})
@@ -282,7 +284,7 @@ func (m *Manager) initOperation(id string, args initArgs) *operation {
 	})
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		d, ok, err := m.byDataset(ctx, args.Grub)
-		return first, !args.Move || ok && d.Local(propOp) == "", err
+		return first, !args.Move || ok && d.Local(propOp) == "" && !bareGrub(d), err
 	}
 	return op
 }
@@ -314,6 +316,32 @@ func (m *Manager) mountGrub(ctx context.Context, args initArgs) error {
 		{Dataset: args.Grub, Set: zfs.Props{"canmount": "on"}},
 		{Dataset: args.Grub, Inherit: []string{propOp}},
 	})
+}
+
+// bareGrub tells a dataset that was made and has not got its properties: they
+// come one transaction group later, and a power cut may lie between.
+func bareGrub(d zfs.Dataset) bool { return d.Local("mountpoint") == "" }
+
+// removeGrub destroys the dataset that copyGrub made, and one that it had only
+// begun to make, unless somebody has put files into that meanwhile.
+func (m *Manager) removeGrub(ctx context.Context, id string, args initArgs) error {
+	d, ok, err := m.byDataset(ctx, args.Grub)
+	if err != nil || !ok {
+		return err
+	}
+	if d.Local(propOp) == "" && bareGrub(d) {
+		empty := false
+		err := m.sys.Host.View(mount.Tree{{Dataset: args.Grub, Dir: "."}}, true, func(root *os.Root) error {
+			entries, err := fs.ReadDir(root.FS(), ".")
+			empty = len(entries) == 0
+			return err
+		})
+		if err != nil || !empty {
+			return err
+		}
+		return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{args.Grub}})
+	}
+	return m.destroyTree(ctx, args.Grub, id, "")
 }
 
 func (m *Manager) unmountGrub(args initArgs) error {

@@ -48,6 +48,12 @@ func TestPackage(t *testing.T) {
 	m.MustRun("systemctl start snapbe-boot-mount snapbe-recover")
 	assert.Empty(t, m.MustRun("systemctl --failed --no-legend --plain"))
 
+	// As after an upgrade of grub-pc, which knows one disk.
+	m.MustRun("dd if=/dev/zero of=/dev/vdb bs=440 count=1 conv=notrunc,fsync status=none")
+	assert.Contains(t, m.MustRun("snapbe boot check 2>&1 || true"), "vdb")
+	t.Logf("%s", m.MustRun("dpkg-trigger --by-package=grub-pc-bin /usr/lib/grub/i386-pc && dpkg --triggers-only --pending 2>&1"))
+	assert.Empty(t, m.MustRun("snapbe boot check"), "each disk has GRUB again")
+
 	t.Logf("%s", m.MustRun("apt-get remove -y snapbe 2>&1"))
 	m.MustRun(kernelHook + " 2>&1")
 	assert.Contains(t, m.MustRun("update-grub 2>/dev/null; cat /boot/grub/grub.cfg"), "snapbe.cfg", "the menu stays without the package")

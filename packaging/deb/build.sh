@@ -56,6 +56,7 @@ sed "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@SIZE@/$size/" packaging/deb/cont
 for script in postinst prerm postrm; do
 	install -m 755 "packaging/deb/$script" "$root/DEBIAN/$script"
 done
+install -m 644 packaging/deb/triggers "$root/DEBIAN/triggers"
 find "$root" -type d -exec chmod 755 {} +
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
