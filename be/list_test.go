@@ -130,7 +130,7 @@ func TestUnprivileged(t *testing.T) {
 		for _, r := range []be.Request{be.Create{}, be.Activate{Name: "debian"}, be.Destroy{Name: "debian"}, be.Recover{}, be.Mount{Name: "debian"}} {
 			refused(t, w, r, denied)
 		}
-		_, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: "debian"})
+		_, _, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: "debian"})
 		assertRefusal(t, refusal{be.Denied, `run a command in "debian": only root may do that`, "run it as root, or with sudo"}, err)
 		_, err = be.New(w.System()).Check(t.Context())
 		assertRefusal(t, refusal{be.Denied, "check the boot menu: only root can look into boot environments", "run it as root, or with sudo"}, err)

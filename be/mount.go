@@ -171,43 +171,43 @@ func (st *state) refuseOtherBoot(there mount.Mounted, b BE, what string) error {
 // Exec runs a command in an inactive BE and returns its exit code. The command
 // sees the BE as if it ran, with GRUB's shared directory; no service starts,
 // and nothing stays when it ends, however it ends. Afterwards the boot menu
-// follows from what it left behind.
-func (m *Manager) Exec(ctx context.Context, x Exec) (int, error) {
+// follows from what it left behind; the notes tell what that menu lacks, such
+// as a kernel without an initrd.
+func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, err error) {
 	what := fmt.Sprintf("run a command in %q", x.Name)
 	if !m.sys.Host.Privileged() {
-		return 0, refuse(Denied, "run it as root, or with sudo", "%s: only root may do that", what)
+		return 0, nil, refuse(Denied, "run it as root, or with sudo", "%s: only root may do that", what)
 	}
 	st, err := m.read(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	b, err := st.usable(x.Name, what)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if b.Running {
-		return 0, refuse(Busy, "run the command itself", "%s: it is running", what)
+		return 0, nil, refuse(Busy, "run the command itself", "%s: it is running", what)
 	}
 	t, err := m.tree(ctx, b)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	x.Env = append(os.Environ(), "SNAPBE_EXEC="+b.Name)
 	if st.grub != "" {
 		x.Extra = append(x.Extra, mount.Entry{Dataset: st.grub, Dir: "boot/grub"})
 	}
-	code, err := m.sys.Host.Exec(ctx, t, x.ExecSpec)
+	code, err = m.sys.Host.Exec(ctx, t, x.ExecSpec)
 	if err != nil {
-		return 0, explain(what, err)
+		return 0, nil, explain(what, err)
 	}
 	if st.adopted() && b.UUID != "" {
 		ctx = context.WithoutCancel(ctx)
 		// The command has run, and its menu must follow.
-		if _, err := m.Do(ctx, bootRefresh{b.Dataset}, Options{Patience: time.Minute}); err != nil {
-			return code, err
-		}
+		res, err := m.Do(ctx, bootRefresh{b.Dataset}, Options{Patience: time.Minute})
+		return code, res.Notes, err
 	}
-	return code, nil
+	return code, nil, nil
 }
 
 // bootRefresh brings the menu up to date after one BE's files changed.
@@ -220,7 +220,8 @@ func (r bootRefresh) plan(_ context.Context, m *Manager) (*operation, error) {
 		if _, err := m.sys.Boot.Hook(ctx); err != nil {
 			return err
 		}
-		_, err := m.refreshMenu(ctx, r.dataset)
+		notes, err := m.refreshMenu(ctx, r.dataset)
+		op.result.Notes = append(op.result.Notes, notes...)
 		return err
 	}})
 	return op, nil

@@ -2,9 +2,11 @@ package be_test
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -128,7 +130,7 @@ func TestExec(t *testing.T) {
 		sys := w.System()
 		host := &spy{Host: sys.Host}
 		sys.Host = host
-		code, err := be.New(sys).Exec(t.Context(), be.Exec{Name: "be-2", ExecSpec: mount.ExecSpec{Argv: []string{"apt-get", "upgrade"}}})
+		code, _, err := be.New(sys).Exec(t.Context(), be.Exec{Name: "be-2", ExecSpec: mount.ExecSpec{Argv: []string{"apt-get", "upgrade"}}})
 		require.NoError(t, err)
 		assert.Equal(t, 7, code)
 		assert.Contains(t, host.spec.Env, "SNAPBE_EXEC=be-2")
@@ -138,6 +140,26 @@ func TestExec(t *testing.T) {
 		assert.Contains(t, w.Boot.Text(), "vmlinuz-6.12.9-amd64", "the menu follows")
 		assert.True(t, w.Boot.Hooked(), "and GRUB's own menu keeps it")
 	})
+}
+
+// A command that took the kernel away has left a BE that cannot boot.
+func TestExecTellsOfTheMenu(t *testing.T) {
+	w := onePool(t)
+	do(t, w, be.Create{Name: "be-2"})
+	w.Host.Command = func(root *os.Root, _ []string) int {
+		entries, err := fs.ReadDir(root.FS(), "boot")
+		assert.NoError(t, err)
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), "initrd") {
+				assert.NoError(t, root.Remove("boot/"+e.Name()))
+			}
+		}
+		return 0
+	}
+	_, notes, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: "be-2"})
+	require.NoError(t, err)
+	require.Len(t, notes, 1)
+	assert.Contains(t, notes[0], "be-2")
 }
 
 func TestExecRefused(t *testing.T) {
@@ -152,7 +174,7 @@ func TestExecRefused(t *testing.T) {
 			"snapbe destroy half takes it away; if you know it to be whole, zfs inherit org.snapbe:op rpool/ROOT/half"},
 	} {
 		before := w.Capture()
-		_, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: name})
+		_, _, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: name})
 		assertRefusal(t, want, err)
 		same(t, before, w.Capture())
 	}
@@ -170,7 +192,7 @@ func TestExecWhileAnotherWorks(t *testing.T) {
 		if !started {
 			started = true
 			go func() {
-				_, err := be.New(w.System()).Exec(context.Background(), be.Exec{Name: "be-2"})
+				_, _, err := be.New(w.System()).Exec(context.Background(), be.Exec{Name: "be-2"})
 				done <- err
 			}()
 		}

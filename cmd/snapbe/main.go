@@ -25,7 +25,7 @@ type lifecycle interface {
 	List(ctx context.Context, o be.ListOptions) ([]be.BE, error)
 	Status(ctx context.Context) (be.Status, error)
 	Check(ctx context.Context) ([]be.Problem, error)
-	Exec(ctx context.Context, x be.Exec) (int, error)
+	Exec(ctx context.Context, x be.Exec) (code int, notes []string, err error)
 }
 
 // opener makes the life cycle of the host that the options name; done is

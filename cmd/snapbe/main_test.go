@@ -54,9 +54,9 @@ func (r *recorder) Status(context.Context) (be.Status, error) { return r.status,
 
 func (r *recorder) Check(context.Context) ([]be.Problem, error) { return r.problems, r.err }
 
-func (r *recorder) Exec(_ context.Context, x be.Exec) (int, error) {
+func (r *recorder) Exec(_ context.Context, x be.Exec) (int, []string, error) {
 	r.exec = x
-	return r.code, r.err
+	return r.code, nil, r.err
 }
 
 func (r *recorder) open(o options) (lifecycle, func() error, error) {

@@ -67,8 +67,9 @@ func BenchmarkNested(b *testing.B) {
 // BenchmarkList100 measures list with 100 BEs.
 func BenchmarkList100(b *testing.B) {
 	m := benchHost(b)
-	m.MustRun(`snapbe create be-1
-		seq 2 100 | xargs -P 8 -I{} sh -c 'zfs snapshot rpool/ROOT/be-1@s{} && zfs clone -o canmount=noauto -o mountpoint=/ -o org.opensolaris.libbe:uuid=00000000-0000-4000-8000-0000000001{} rpool/ROOT/be-1@s{} rpool/ROOT/be-{}'`)
+	m.MustRun(`snapbe create be-001
+		seq -f %03g 2 99 | xargs -P 8 -I{} sh -c 'zfs snapshot rpool/ROOT/be-001@s{} && zfs clone -o canmount=noauto -o mountpoint=/ -o org.opensolaris.libbe:uuid=00000000-0000-4000-8000-000000000{} rpool/ROOT/be-001@s{} rpool/ROOT/be-{}'`)
+	require.Equal(b, "100\n", m.MustRun("snapbe list -H | wc -l"))
 	var snapbe, plain []float64
 	for range b.N {
 		snapbe = append(snapbe, seconds(b, m, ours["list"]))
