@@ -4,14 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"snapbe/be"
 )
-
-// patience is how long another snapbe is waited for. One runs at every boot,
-// and apt starts one after each kernel; who comes then need not try again.
-const patience = 2 * time.Minute
 
 // change hands a request to the life cycle and tells what came of it.
 func (a *app) change(r be.Request, c changing) error {
@@ -36,7 +31,7 @@ func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
 		return be.Result{}, err
 	}
 	noTerminal := false
-	opts := be.Options{DryRun: c.DryRun, Patience: patience, Waiting: func(holder string) {
+	opts := be.Options{DryRun: c.DryRun, Patience: a.cli.Wait, Waiting: func(holder string) {
 		a.tui.tell("waiting for another snapbe: " + holder)
 	}}
 	if !c.DryRun {

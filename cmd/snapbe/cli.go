@@ -1,11 +1,16 @@
 package main
 
+import "time"
+
 // cli is the command line. The order of the commands is that of the help and
 // follows a boot environment's life.
 type cli struct {
 	BERoot  string `name:"beroot" short:"r" placeholder:"DATASET" complete:"dataset" help:"The BE root container, such as rpool/ROOT; without it, that of the running BE."`
 	Config  string `placeholder:"FILE" default:"${config}" complete:"file" help:"The configuration file (${default})."`
 	Verbose bool   `short:"v" help:"Tell on stderr which programs are run."`
+	// One snapbe runs at every boot, and apt starts one after each kernel;
+	// who comes then need not try again.
+	Wait time.Duration `default:"2m" placeholder:"TIME" help:"How long a change waits for another snapbe that is at work (${default})."`
 
 	Init     initCmd     `cmd:"" help:"Adopt this host: prepare its pool and its GRUB for boot environments."`
 	Create   createCmd   `cmd:"" help:"Create a BE, or with BE@SNAP a snapshot of one."`
