@@ -51,7 +51,12 @@ func TestPackage(t *testing.T) {
 	// As after an upgrade of grub-pc, which knows one disk.
 	m.MustRun("dd if=/dev/zero of=/dev/vdb bs=440 count=1 conv=notrunc,fsync status=none")
 	assert.Contains(t, m.MustRun("snapbe boot check 2>&1 || true"), "vdb")
-	t.Logf("%s", m.MustRun("dpkg-trigger --by-package=grub-pc-bin /usr/lib/grub/i386-pc && dpkg --triggers-only --pending 2>&1"))
+	const trigger = "dpkg-trigger --by-package=grub-pc-bin /usr/lib/grub/i386-pc && dpkg --triggers-only --pending 2>&1"
+	m.MustRun("snapbe create patched && sha256sum /boot/grub/i386-pc/* > /run/before")
+	t.Logf("inside: %s", m.MustRun("snapbe exec patched -- env -i PATH=$PATH sh -c '"+trigger+"; dpkg -s snapbe | grep Status; ! snapbe boot install'"))
+	assert.Contains(t, m.MustRun("snapbe boot check 2>&1 || true"), "vdb", "a BE that does not run installs nothing")
+	m.MustRun("sha256sum --quiet -c /run/before && snapbe destroy -F patched")
+	t.Logf("%s", m.MustRun(trigger))
 	assert.Empty(t, m.MustRun("snapbe boot check"), "each disk has GRUB again")
 
 	t.Logf("%s", m.MustRun("apt-get remove -y snapbe 2>&1"))

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"snapbe/be"
+	"snapbe/internal/mount"
 )
 
 // change hands a request to the life cycle and tells what came of it.
@@ -67,11 +70,21 @@ func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
 // mounts.
 func refuseInside() error {
 	inside := os.Getenv("SNAPBE_EXEC")
+	if inside == "" && startedByExec("/proc/1/environ") {
+		inside = "snapbe exec" // sudo or env -i have dropped the name
+	}
 	if inside == "" {
 		return nil
 	}
 	return &be.Error{Code: be.Failed, Text: fmt.Sprintf("change boot environments from inside %q", inside),
 		Hint: "end snapbe exec first"}
+}
+
+// startedByExec tells by the environment of process 1, in the form of
+// /proc/1/environ (proc_pid_environ(5)), whether that is snapbe exec's.
+func startedByExec(environ string) bool {
+	text, err := os.ReadFile(environ)
+	return err == nil && slices.Contains(strings.Split(string(text), "\x00"), mount.ContainerEnv)
 }
 
 // resultJSON is what changing commands print with --json.

@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"snapbe/internal/command"
+	"snapbe/internal/mount"
 )
 
 // Package zfs asks the kernel directly only where it sees that the programs
@@ -15,4 +21,48 @@ func TestLogDoesNotHideTheHost(t *testing.T) {
 	r, ok := hostPrograms(slog.New(slog.DiscardHandler)).(interface{ Unwrap() command.Runner })
 	assert.True(t, ok)
 	assert.Equal(t, command.Exec{}, r.Unwrap())
+}
+
+// printed is a program that prints something and ends well or not.
+type printed struct {
+	out string
+	err error
+}
+
+func (s printed) Run(context.Context, command.Cmd) ([]byte, error) { return []byte(s.out), s.err }
+
+// systemctl is-enabled ends with 0 where one unit of several is enabled.
+func TestUnits(t *testing.T) {
+	no := errors.New("exit status 1")
+	for name, c := range map[string]struct {
+		printed
+		missing []string
+	}{
+		"both":          {printed{"enabled\nenabled\n", nil}, nil},
+		"the first":     {printed{"enabled\ndisabled\n", nil}, units[1:]},
+		"the second":    {printed{"disabled\nenabled\n", nil}, units[:1]},
+		"none":          {printed{"disabled\ndisabled\n", no}, units},
+		"not installed": {printed{"", no}, units},
+	} {
+		t.Run(name, func(t *testing.T) {
+			missing, err := (&host{run: c.printed}).Units(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, c.missing, missing)
+		})
+	}
+}
+
+// Also where sudo or env -i have dropped the command's own environment.
+func TestStartedByExec(t *testing.T) {
+	for text, want := range map[string]bool{
+		"A=b\x00" + mount.ContainerEnv + "\x00C=d\x00": true,
+		"A=b\x00container=docker\x00":                  false,
+		"A=x" + mount.ContainerEnv + "\x00":            false,
+		"":                                             false,
+	} {
+		file := filepath.Join(t.TempDir(), "environ")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		assert.Equal(t, want, startedByExec(file), "%q", text)
+	}
+	assert.False(t, startedByExec("/nonexistent"))
 }

@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// ContainerEnv is in the environment of the process with number 1 that a command
+// of Exec sees, whatever the command's own environment is.
+const ContainerEnv = "container=snapbe"
+
 // ExecSpec is a command that runs inside a tree.
 type ExecSpec struct {
 	// Argv is the command and its arguments. A command without a slash is

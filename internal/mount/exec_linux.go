@@ -109,7 +109,7 @@ const (
 // systemd-detect-virt, as the pid namespace does to systemd 257 and later: so
 // the maintainer scripts of kernels and of GRUB leave the host's boot sectors
 // and the menu alone, which all boot environments share.
-var childEnv = []string{"GODEBUG=containermaxprocs=0", "container=snapbe"}
+var childEnv = []string{"GODEBUG=containermaxprocs=0", ContainerEnv}
 
 // childName is argv[0] of the process that sets up the namespaces.
 const childName = "snapbe: init of a boot environment"
