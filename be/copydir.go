@@ -5,7 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 )
 
 // copyDir copies the regular files and directories below from's dir into the
@@ -50,22 +49,4 @@ func copyOne(from, to *os.Root, name string) error {
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Sync(), out.Close())
-}
-
-// emptyDir takes away all that a directory holds, and keeps the directory.
-func emptyDir(dir string) func(*os.Root) error {
-	return func(root *os.Root) error {
-		entries, err := fs.ReadDir(root.FS(), dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if err := root.RemoveAll(path.Join(dir, e.Name())); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 }

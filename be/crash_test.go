@@ -3,6 +3,8 @@ package be_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,6 +30,12 @@ var crashCases = []crashCase{
 	}, be.Create{Name: "new", From: "debian@mine"}},
 	{"create beside a snapshot of the user's", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "debian@mine"})
+	}, be.Create{Name: "new"}},
+	{"create below a container that mounts", func(t *testing.T, w *betest.World) {
+		set(t, w, "rpool/ROOT", zfs.Props{"mountpoint": "/ROOT"})
+		if exists(w, "bpool/BOOT/debian") {
+			create(t, w, "bpool/BOOT/debian/x", zfs.Props{"canmount": "noauto"})
+		}
 	}, be.Create{Name: "new"}},
 	{"snapshot", nil, be.Create{Name: "debian@mine"}},
 	{"activate", func(t *testing.T, w *betest.World) {
@@ -158,23 +166,39 @@ func TestPowerCutAnywhere(t *testing.T) {
 						require.NoError(t, err, "cut before change %d: the machine must boot", n)
 					}
 					refusedWhilePending(t, w)
-					cutRecovery(t, w, before, after, n)
+					cutRecovery(t, w, before, after, n, false)
+					if c.name != "init" {
+						cutRecovery(t, w, unmounted(before), unmounted(after), n, true)
+					}
 				}
 			})
 		}
 	}
 }
 
+// unmounted is a capture without its mounts.
+func unmounted(capture []string) []string {
+	return slices.DeleteFunc(slices.Clone(capture), func(l string) bool { return strings.HasPrefix(l, "mounted ") })
+}
+
 // cutRecovery recovers with the power cut once more, before each change that
-// recovering makes, and then to the end.
-func cutRecovery(t *testing.T, w *betest.World, before, after []string, n int) {
+// recovering makes, and then to the end; or, once the machine has started in
+// between, to the end at once.
+func cutRecovery(t *testing.T, w *betest.World, before, after []string, n int, started bool) {
 	t.Helper()
 	require.NoError(t, w.Save())
 	for k := 1; ; k++ {
 		again, err := betest.LoadCopy(w.Directory(), t.TempDir())
 		require.NoError(t, err)
-		wasCut := !testing.Short() && cut(t, again, be.Recover{}, k)
+		// The machine starts in between, and mounts what mounts by itself.
+		if started {
+			require.NoError(t, again.Reboot())
+		}
+		wasCut := !started && !testing.Short() && cut(t, again, be.Recover{}, k)
 		do(t, again, be.Recover{})
+		if started {
+			again.Host.Mounted = nil // which is that of what was booted
+		}
 		outcome(t, again, before, after, fmt.Sprintf("cut before change %d, and before change %d of recovery", n, k))
 		st, err := be.New(again.System()).Status(t.Context())
 		require.NoError(t, err)

@@ -233,12 +233,12 @@ type creation struct {
 	st   *state
 	id   string
 	args createArgs
-	// tree is where the new BE's datasets will show, mountpoint what its root
-	// is given at the end ("" where it has that already); boot is what it was
-	// found to boot with.
-	tree       mount.Tree
-	mountpoint string
-	boot       bootloader.Boot
+	// tree is where the new BE's datasets will show, held the mount points
+	// that its roots are given at the end; boot is what it was found to boot
+	// with.
+	tree mount.Tree
+	held []zfs.Change
+	boot bootloader.Boot
 }
 
 // target is the new dataset for one of the source's.
@@ -275,14 +275,16 @@ func (c *creation) operation(src BE, ds []zfs.Dataset, r Create) *operation {
 	return op
 }
 
-// hold keeps the clones below the root from mounting until the new BE is kept.
+// hold keeps the clones below the roots from mounting until the new BE is kept.
 // ZFS makes a clone in one transaction group and sets its properties in the
 // next; a power cut between them leaves one that mounts at boot, over what
 // runs, where it inherits a mount point.
 func (c *creation) hold(clones []zfs.Clone) {
 	for _, x := range clones {
-		if mp, ok := x.Props["mountpoint"]; ok && x.Target == c.roots()[0] && len(clones) > len(c.roots()) {
-			c.mountpoint, x.Props["mountpoint"] = mp, "none"
+		nested := slices.ContainsFunc(clones, func(y zfs.Clone) bool { return parent(y.Target) == x.Target })
+		if mp, ok := x.Props["mountpoint"]; ok && nested && slices.Contains(c.roots(), x.Target) {
+			c.held = append(c.held, zfs.Change{Dataset: x.Target, Set: zfs.Props{"mountpoint": mp}})
+			x.Props["mountpoint"] = "none"
 		}
 	}
 }
@@ -437,23 +439,61 @@ func (c *creation) dropClones(ctx context.Context) error {
 	return nil
 }
 
-// destroyTree destroys what the operation made at root. ZFS makes a clone in
-// one transaction group and gives it its properties, the mark among them, in
-// the next: one that was caught in between is bare, and told by its origin.
+// destroyTree destroys what the operation made at root, a clone of origin
+// where that is not "".
 func (m *Manager) destroyTree(ctx context.Context, root, id, origin string) error {
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
-		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"origin", propOp, propUUID}})
+		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"origin", "written", propOp, propUUID}})
 	if zfs.Is(err, zfs.NotFound) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	mark := ds[0].Local(propOp)
-	bare := origin != "" && ds[0].Value("origin") == origin && mark == "" && ds[0].Local(propUUID) == ""
-	if mark != id && !bare {
+	ours := ds[0].Local(propOp) == id
+	if !ours && origin != "" && ds[0].Value("origin") == origin {
+		if ours, err = m.bareClone(ctx, ds, id); err != nil {
+			return err
+		}
+	}
+	if !ours {
 		return nil
 	}
+	if err := m.detachAll(root); err != nil {
+		return err
+	}
 	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(ds)})
+}
+
+// bareClone tells whether a clone and what lies below it is the operation's,
+// though it has no mark: ZFS makes a clone in one transaction group and gives
+// it its properties in the next. One of a snapshot that the operation made is;
+// of a user's snapshot only one that nothing was done with.
+func (m *Manager) bareClone(ctx context.Context, ds []zfs.Dataset, id string) (bool, error) {
+	if ds[0].Local(propOp) != "" || ds[0].Local(propUUID) != "" {
+		return false, nil
+	}
+	origin, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{ds[0].Value("origin")}, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp}})
+	if err != nil {
+		return false, err
+	}
+	return origin[0].Local(propOp) == id || len(ds) == 1 && number(ds[0].Value("written")) == 0, nil
+}
+
+// detachAll unmounts what lies below a root wherever it is mounted: one that
+// was not given its properties mounts by itself when the machine starts.
+func (m *Manager) detachAll(root string) error {
+	mounts, err := m.sys.Host.Mounts()
+	if err != nil {
+		return err
+	}
+	for _, mnt := range slices.Backward(mounts) {
+		if mnt.FSType == "zfs" && within(mnt.Dataset, root) {
+			if err := m.sys.Host.Detach(mnt.Dir, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // bottomUp orders a listing for destruction: what lies below a dataset comes
@@ -554,8 +594,8 @@ func (c *creation) prepare(context.Context) error {
 // keep takes the marks off: from here the new BE is whole. The boot dataset
 // goes first, since the root's mark is what decides.
 func (c *creation) keep(ctx context.Context) error {
-	if c.mountpoint != "" {
-		if err := c.m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: c.roots()[0], Set: zfs.Props{"mountpoint": c.mountpoint}}}); err != nil {
+	for _, h := range c.held {
+		if err := c.m.sys.ZFS.Set(ctx, []zfs.Change{h}); err != nil {
 			return err
 		}
 	}

@@ -343,14 +343,43 @@ func TestCreateRace(t *testing.T) {
 		t.Run(dataset, func(t *testing.T) {
 			w := split(t, "opt")
 			var before []string
-			_, err := be.New(w.System()).Do(t.Context(), be.Create{Name: "new"}, be.Options{Confirm: func(be.Plan) bool {
+			_, err := be.New(w.System()).Do(t.Context(), be.Create{Name: "new"}, be.Options{Announce: func(be.Plan) {
 				create(t, w, dataset, zfs.Props{"mountpoint": "none"})
 				w.Put(dataset, "mine", "text")
 				before = w.Capture()
-				return true
 			}})
 			require.ErrorContains(t, err, `create "new": zfs clone "`+dataset+`": dataset already exists`)
 			same(t, before, w.Capture())
 		})
 	}
+}
+
+// A clone that the user made of the user's own snapshot, meanwhile or after the
+// power was cut, is not taken for one of snapbe's that lacks its mark.
+func TestCreateLeavesTheUsersCloneAlone(t *testing.T) {
+	arrange := func() *betest.World {
+		w := onePool(t)
+		do(t, w, be.Create{Name: "debian@mine"})
+		return w
+	}
+	byHand := func(w *betest.World) {
+		clone(t, w, "rpool/ROOT/debian@mine", "rpool/ROOT/new")
+		w.Put("rpool/ROOT/new", "precious", "by hand")
+		w.ZFS.SetNumber("rpool/ROOT/new", "written", 4096)
+	}
+	r := be.Create{Name: "new", From: "debian@mine"}
+	t.Run("meanwhile", func(t *testing.T) {
+		w := arrange()
+		_, err := be.New(w.System()).Do(t.Context(), r, be.Options{Announce: func(be.Plan) { byHand(w) }})
+		require.ErrorContains(t, err, "already exists")
+		assert.Equal(t, "by hand", w.File("rpool/ROOT/new", "precious"))
+	})
+	t.Run("after the cut", func(t *testing.T) {
+		w := arrange()
+		require.True(t, cut(t, w, r, 2))
+		require.False(t, exists(w, "rpool/ROOT/new"))
+		byHand(w)
+		do(t, w, be.Recover{})
+		assert.Equal(t, "by hand", w.File("rpool/ROOT/new", "precious"))
+	})
 }

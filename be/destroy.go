@@ -28,6 +28,11 @@ type destroyArgs struct {
 	// Upto is, for each root, when the newest thing below it was made that
 	// the user was told of, as a transaction group; newer ones stop it.
 	Upto []uint64 `json:"upto,omitempty"`
+
+	// recovering: the root dataset has gone, and nothing may stand in the way of
+	// the end. Where something appeared below the boot dataset meanwhile, such
+	// as another tool's periodic snapshot, that dataset is left.
+	recovering bool
 }
 
 // upto is the bound for a root; one without a bound has none yet.
@@ -154,6 +159,9 @@ func (m *Manager) removal(ctx context.Context, i int, args destroyArgs, what str
 	for _, d := range ds {
 		made := txg(d)
 		if made > upto(args.Upto, i) {
+			if args.recovering {
+				return removal{notes: []string{fmt.Sprintf("%s is left, since %s appeared; zfs destroy -r %s takes it away", root, d.Name, root)}}, nil
+			}
 			return removal{}, appeared(what, d.Name)
 		}
 		t.rem.newest = max(t.rem.newest, made)
@@ -333,6 +341,7 @@ func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.
 		op.add(journal.Step{Name: "destroy " + r, Final: i > 0, Do: func(ctx context.Context) error {
 			rem, err := m.removal(ctx, i, args, op.verb)
 			if err != nil || len(rem.Datasets) == 0 {
+				op.result.Notes = append(op.result.Notes, rem.notes...)
 				return err
 			}
 			return m.sys.ZFS.Destroy(ctx, rem.Removal)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,33 +56,74 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	defer unlock()
+	defer func() { unlock() }()
 	if _, ok := r.(Recover); ok {
 		return m.recoverPending(ctx, o)
 	}
-	return m.carryOut(ctx, r, o)
-}
-
-func (m *Manager) carryOut(ctx context.Context, r Request, o Options) (Result, error) {
-	op, err := r.plan(ctx, m)
+	op, err := m.planned(ctx, r)
 	if err != nil {
 		return Result{}, err
 	}
-	op.plan.Steps = append(op.stepNames(), op.nextSteps...)
+	if o.Confirm == nil || o.DryRun || op.empty() {
+		return m.carryOut(ctx, op, o)
+	}
+	// Nobody else has to wait for an answer. What was agreed to is still what
+	// is done.
+	unlock()
+	unlock = func() {}
+	if !o.Confirm(op.plan) {
+		return op.result, ErrDeclined
+	}
+	if unlock, err = m.lock(ctx, o); err != nil {
+		unlock = func() {}
+		return op.result, err
+	}
+	now, err := m.planned(ctx, r)
+	if err == nil && !now.plan.same(op.plan) {
+		err = refuse(Busy, "run it again to see what it would do now", "%s: something has changed since you were asked", op.verb)
+	}
+	if err != nil {
+		return op.result, err
+	}
+	return m.carryOut(ctx, op, o)
+}
+
+func (m *Manager) planned(ctx context.Context, r Request) (*operation, error) {
+	op, err := r.plan(ctx, m)
+	if err == nil {
+		op.plan.Steps = append(op.stepNames(), op.nextSteps...)
+		op.result.Plan = op.plan
+	}
+	return op, err
+}
+
+// empty tells that there is nothing to do.
+func (op *operation) empty() bool { return len(op.steps) == 0 && op.next == nil }
+
+// same tells whether two plans say the same to a user. How much comes free may
+// differ by what is written meanwhile.
+func (p Plan) same(q Plan) bool {
+	return p.Title == q.Title && slices.Equal(p.Steps, q.Steps) && slices.Equal(p.Notes, q.Notes)
+}
+
+func (m *Manager) carryOut(ctx context.Context, op *operation, o Options) (Result, error) {
 	res := op.result
-	res.Plan = op.plan
-	if o.DryRun || len(op.steps) == 0 && op.next == nil {
+	if o.DryRun || op.empty() {
 		return res, nil
 	}
-	if o.Confirm != nil && !o.Confirm(op.plan) {
-		return res, ErrDeclined
+	if o.Announce != nil {
+		o.Announce(op.plan)
 	}
 	if err := m.run(ctx, op, o); err != nil {
 		return res, err
 	}
 	res.Notes = append(res.Notes, op.result.Notes...)
 	if op.next != nil {
-		then, err := m.carryOut(ctx, op.next, Options{Step: o.Step})
+		next, err := m.planned(ctx, op.next)
+		if err != nil {
+			return res, err
+		}
+		then, err := m.carryOut(ctx, next, Options{Step: o.Step})
 		res.Notes = append(res.Notes, then.Notes...)
 		return res, err
 	}

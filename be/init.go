@@ -36,7 +36,6 @@ func (Init) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	op := m.initOperation(m.sys.UUID(), a.args)
 	op.plan = Plan{root: rootOf(a.args.Running), Title: what + ", with " + a.args.Running + " as the boot environment that runs"}
-	op.plan.Notes = a.notes
 	kept := op.steps[:0]
 	for _, s := range op.steps {
 		need, err := a.needs(ctx, s.Name)
@@ -48,6 +47,7 @@ func (Init) plan(ctx context.Context, m *Manager) (*operation, error) {
 		}
 	}
 	op.steps = kept
+	op.plan.Notes = a.notes
 	return op, nil
 }
 
@@ -103,6 +103,9 @@ func (m *Manager) survey(ctx context.Context, what string) (*survey, error) {
 	}
 	if a.args.Boot != "" {
 		a.st.bootRoot = rootOf(a.args.Boot)
+		if err := m.readBootDatasets(ctx, a.st); err != nil {
+			return nil, err
+		}
 	}
 	if b, ok := a.st.running(); ok && b.UUID == "" {
 		a.args.UUID = m.sys.UUID()
@@ -204,13 +207,12 @@ const (
 	stepConfig    = "write the default configuration"
 	stepHook      = "see that grub.cfg shows snapbe's menu"
 	stepMenu      = "write the boot menu"
-	stepEmpty     = "empty GRUB's old directory"
 )
 
 // needs tells whether a step of that name has anything to do.
 func (a *survey) needs(ctx context.Context, step string) (bool, error) {
 	switch step {
-	case stepGrubDir, stepGrubMount, stepEmpty:
+	case stepGrubDir, stepGrubMount:
 		return a.args.Move, nil
 	case stepInstall:
 		return a.args.Move || a.notInstalled(ctx), nil
@@ -219,7 +221,10 @@ func (a *survey) needs(ctx context.Context, step string) (bool, error) {
 		return !a.st.adopted() || b.UUID == "" || a.st.grub != a.args.Grub ||
 			a.st.props.Local(propBootRoot) != a.st.bootRoot, nil
 	case stepNoauto:
-		changes, err := a.m.noauto(ctx, a.args.containers())
+		changes, err := a.m.noauto(ctx, a.st.datasets())
+		for _, c := range changes {
+			a.notes = append(a.notes, c.Dataset+" will mount with its boot environment alone")
+		}
 		return len(changes) > 0, err
 	case stepUnits:
 		missing, err := a.m.sys.Host.Units(ctx)
@@ -262,7 +267,7 @@ func (m *Manager) initOperation(id string, args initArgs) *operation {
 	if args.Move {
 		op.add(journal.Step{Name: stepGrubDir, Undo: func(ctx context.Context) error { return m.removeGrub(ctx, id, args) },
 			Do: func(ctx context.Context) error { return m.copyGrub(ctx, id, args) }})
-		op.add(journal.Step{Name: stepGrubMount, Undo: func(context.Context) error { return m.unmountGrub(args) },
+		op.add(journal.Step{Name: stepGrubMount, Undo: func(context.Context) error { return m.detachAll(args.Grub) },
 			Do: func(ctx context.Context) error { return m.mountGrub(ctx, args) }})
 	}
 	first := len(op.steps)
@@ -270,15 +275,14 @@ func (m *Manager) initOperation(id string, args initArgs) *operation {
 		stepMark:    func(ctx context.Context) error { return m.markAdopted(ctx, args) },
 		stepInstall: func(ctx context.Context) error { return m.installAll(ctx) },
 		stepHook:    func(ctx context.Context) error { _, err := m.sys.Boot.Hook(ctx); return err },
-		stepNoauto:  func(ctx context.Context) error { return m.setNoauto(ctx, args) },
+		stepNoauto:  m.setNoauto,
 		stepUnits:   m.enableUnits,
 		stepConfig:  func(context.Context) error { return m.writeConfig() },
 		stepMenu:    m.menuStep(op).Do,
-		stepEmpty:   func(ctx context.Context) error { return m.emptyOldGrub(ctx, args) },
 	} {
 		op.add(journal.Step{Name: name, Do: do, Final: true})
 	}
-	order := []string{stepUnits, stepMark, stepInstall, stepHook, stepMenu, stepNoauto, stepConfig, stepEmpty}
+	order := []string{stepUnits, stepMark, stepInstall, stepHook, stepMenu, stepNoauto, stepConfig}
 	slices.SortFunc(op.steps[first:], func(a, b journal.Step) int {
 		return slices.Index(order, a.Name) - slices.Index(order, b.Name)
 	})
@@ -344,19 +348,6 @@ func (m *Manager) removeGrub(ctx context.Context, id string, args initArgs) erro
 	return m.destroyTree(ctx, args.Grub, id, "")
 }
 
-func (m *Manager) unmountGrub(args initArgs) error {
-	mounts, err := m.sys.Host.Mounts()
-	if err != nil {
-		return err
-	}
-	for _, mnt := range mounts {
-		if mnt.Dataset == args.Grub {
-			return m.sys.Host.Detach(mnt.Dir, true)
-		}
-	}
-	return nil
-}
-
 // markAdopted writes what makes a host adopted: from here the properties of
 // the container tell where everything is.
 func (m *Manager) markAdopted(ctx context.Context, args initArgs) error {
@@ -399,14 +390,6 @@ func (m *Manager) installAll(ctx context.Context) error {
 	return nil
 }
 
-// containers are those of the BEs and of their boot datasets.
-func (a initArgs) containers() []string {
-	if a.Boot == "" {
-		return []string{rootOf(a.Running)}
-	}
-	return []string{rootOf(a.Running), rootOf(a.Boot)}
-}
-
 // noauto is what keeps the filesystems at and below the roots from mounting by
 // themselves: they would do so in every BE, over its own.
 func (m *Manager) noauto(ctx context.Context, roots []string) (changes []zfs.Change, err error) {
@@ -419,8 +402,12 @@ func (m *Manager) noauto(ctx context.Context, roots []string) (changes []zfs.Cha
 	return changes, err
 }
 
-func (m *Manager) setNoauto(ctx context.Context, args initArgs) error {
-	changes, err := m.noauto(ctx, args.containers())
+func (m *Manager) setNoauto(ctx context.Context) error {
+	st, err := m.read(ctx)
+	if err != nil {
+		return err
+	}
+	changes, err := m.noauto(ctx, st.datasets())
 	if err != nil {
 		return err
 	}
@@ -440,23 +427,4 @@ func (m *Manager) writeConfig() error {
 		return nil
 	}
 	return m.sys.Host.WriteConfig()
-}
-
-// emptyOldGrub takes away the old directory's content, which lies hidden in the
-// BE and would be cloned with it for ever; the directory stays as the mount
-// point. A disk that is absent still boots by it, and then it is kept.
-func (m *Manager) emptyOldGrub(ctx context.Context, args initArgs) error {
-	st, err := m.read(ctx)
-	if err != nil {
-		return err
-	}
-	if _, absent, err := m.bootDevices(ctx, st); err != nil || len(absent) > 0 {
-		return err
-	}
-	b := BE{Dataset: args.Running, BootDataset: args.Boot}
-	t, err := m.tree(ctx, b)
-	if err != nil {
-		return err
-	}
-	return m.sys.Host.View(bootTree(t), false, emptyDir("boot/grub"))
 }

@@ -3,6 +3,7 @@ package be_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -154,7 +155,6 @@ func TestInitUbuntu(t *testing.T) {
 	require.NoError(t, w.Host.Attach(tree("bpool/grub"), "/boot/grub"))
 	res := do(t, w, be.Init{})
 	assert.NotContains(t, res.Plan.Steps, "make a dataset for GRUB's directory and copy it there")
-	assert.NotContains(t, res.Plan.Steps, "empty GRUB's old directory")
 	s := status(t, w)
 	assert.Equal(t, "bpool/grub", s.Grub)
 	assert.Empty(t, s.Problems)
@@ -195,4 +195,17 @@ func TestNotAdopted(t *testing.T) {
 	}
 	assert.Equal(t, []string{"debian"}, names(t, w), "listing needs no init")
 	assert.Equal(t, []string{"this host is not adopted yet: snapbe init"}, status(t, w).Problems)
+}
+
+// What lies beside the boot environments is mounted as before.
+func TestInitLeavesOtherDatasetsAlone(t *testing.T) {
+	w := betest.New(t.TempDir(), betest.Layout{Split: true, Plain: true})
+	create(t, w, "rpool/ROOT/data", zfs.Props{"mountpoint": "/srv/data"})
+	create(t, w, "bpool/BOOT/debian/x", nil)
+	res := do(t, w, be.Init{})
+	assert.Equal(t, "on", props(t, w, "rpool/ROOT/data", "canmount")["canmount"].Value)
+	assert.Equal(t, "noauto", props(t, w, "bpool/BOOT/debian/x", "canmount")["canmount"].Value)
+	assert.Contains(t, res.Plan.Notes, "bpool/BOOT/debian/x will mount with its boot environment alone")
+	assert.NotContains(t, fmt.Sprint(res.Plan.Notes), "data")
+	assert.Empty(t, do(t, w, be.Init{}).Plan.Steps)
 }

@@ -58,7 +58,7 @@ func (m *Manager) menu(ctx context.Context, st *state, fresh boots, all bool) (b
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		all = true // it is derived: what cannot be read is written anew
 	}
-	menu, err := m.menuHead(ctx, st, old, all)
+	menu, notes, err := m.menuHead(ctx, st, old, all)
 	if err != nil {
 		return menu, nil, err
 	}
@@ -66,7 +66,6 @@ func (m *Manager) menu(ctx context.Context, st *state, fresh boots, all bool) (b
 	for _, e := range old.Entries {
 		known[e.UUID] = e.Boot
 	}
-	var notes []string
 	for _, b := range st.bes {
 		if b.Unfinished != "" || b.UUID == "" {
 			continue
@@ -130,9 +129,11 @@ func (st *state) bootSomething(menu *bootloader.Menu) (notes []string) {
 	return []string{fmt.Sprintf("what is to boot next is not in the menu, which boots %q instead: snapbe activate NAME chooses", b.Name)}
 }
 
-// menuHead is the menu without its entries.
-func (m *Manager) menuHead(ctx context.Context, st *state, old bootloader.Menu, all bool) (bootloader.Menu, error) {
-	menu := bootloader.Menu{
+// menuHead is the menu without its entries. A disk that cannot be made out, such
+// as one that was pulled a moment ago, is no reason to leave the menu without a
+// new kernel: then the disks stay those that it had.
+func (m *Manager) menuHead(ctx context.Context, st *state, old bootloader.Menu, all bool) (menu bootloader.Menu, notes []string, err error) {
+	menu = bootloader.Menu{
 		PoolGUID: old.PoolGUID,
 		GrubPath: grubPath(st.grub, ""),
 		Disks:    old.Disks,
@@ -144,14 +145,17 @@ func (m *Manager) menuHead(ctx context.Context, st *state, old bootloader.Menu, 
 		menu.Previous = b.UUID
 	}
 	if !all && menu.PoolGUID != 0 {
-		return menu, nil
+		return menu, nil, nil
 	}
-	var err error
 	if menu.PoolGUID, err = m.poolGUID(ctx, st); err != nil {
-		return menu, err
+		return menu, nil, err
 	}
-	menu.Disks, err = m.bootDisks(ctx, st)
-	return menu, err
+	disks, err := m.bootDisks(ctx, st)
+	if err != nil {
+		return menu, []string{fmt.Sprintf("the entries for single disks stay as they were: %v", err)}, nil
+	}
+	menu.Disks = disks
+	return menu, nil, nil
 }
 
 // bootDisks are the disks that the pool with the boot files lies on, those

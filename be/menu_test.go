@@ -2,6 +2,7 @@ package be_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 
@@ -64,6 +65,20 @@ func TestCheck(t *testing.T) {
 		assert.Equal(t, w.Boot.On["vda"], w.Boot.On["vdb"])
 		assert.Equal(t, []string{"yes", "yes"}, boots(t, w))
 	})
+}
+
+// A disk that was pulled a moment ago keeps no new kernel from the menu.
+func TestMenuWithoutTheDisks(t *testing.T) {
+	w := onePool(t)
+	do(t, w, be.BootUpdate{})
+	require.Contains(t, w.Boot.Text(), "vdb")
+	w.Boot.NoDisks = errors.New("/dev/vdb3: no block device")
+	w.Put("rpool/ROOT/debian", "boot/vmlinuz-6.12.9-amd64", "kernel")
+	w.Put("rpool/ROOT/debian", "boot/initrd.img-6.12.9-amd64", "initrd")
+	res := do(t, w, be.BootUpdate{})
+	assert.Equal(t, []string{"the entries for single disks stay as they were: /dev/vdb3: no block device"}, res.Notes)
+	assert.Contains(t, w.Boot.Text(), "vmlinuz-6.12.9-amd64")
+	assert.Contains(t, w.Boot.Text(), "vdb")
 }
 
 func boots(t *testing.T, w *betest.World) (all []string) {

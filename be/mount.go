@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+	"strings"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/mount"
@@ -145,10 +145,27 @@ func (BootMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 			return m.sys.Host.Detach("/boot", false)
 		}})
 	}
+	t, err := m.bootOnly(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	op.add(journal.Step{Name: "mount " + b.BootDataset + " at /boot", Do: func(context.Context) error {
-		return m.sys.Host.Attach(mount.Tree{{Dataset: b.BootDataset, Dir: "."}}, "/boot")
+		return m.sys.Host.Attach(t, "/boot")
 	}})
 	return op, nil
+}
+
+// bootOnly is the boot dataset with what lies below it, as /boot shows them.
+func (m *Manager) bootOnly(ctx context.Context, b BE) (mount.Tree, error) {
+	whole, err := m.tree(ctx, b)
+	t := mount.Tree{{Dataset: b.BootDataset, Dir: "."}}
+	for _, e := range whole {
+		if dir, ok := strings.CutPrefix(e.Dir, "boot/"); ok && within(e.Dataset, b.BootDataset) {
+			e.Dir = dir
+			t = append(t, e)
+		}
+	}
+	return t, err
 }
 
 // refuseOtherBoot refuses to take from /boot what is not another BE's boot
@@ -204,7 +221,7 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 	if st.adopted() && b.UUID != "" {
 		ctx = context.WithoutCancel(ctx)
 		// The command has run, and its menu must follow.
-		res, err := m.Do(ctx, bootRefresh{b.Dataset}, Options{Patience: time.Minute})
+		res, err := m.Do(ctx, bootRefresh{b.Dataset}, Options{Patience: x.Patience})
 		return code, res.Notes, err
 	}
 	return code, nil, nil

@@ -78,6 +78,26 @@ func TestDeclined(t *testing.T) {
 	same(t, before, w.Capture())
 }
 
+// Who is asked keeps nobody else from working; and what is done is what was
+// agreed to.
+func TestAskedWithoutTheLock(t *testing.T) {
+	w := onePool(t)
+	do(t, w, be.Create{Name: "x"})
+	ask := func(meanwhile func()) error {
+		_, err := be.New(w.System()).Do(t.Context(), be.Destroy{Name: "x", Snapshots: true},
+			be.Options{Confirm: func(be.Plan) bool { meanwhile(); return true }})
+		return err
+	}
+	assertRefusal(t, refusal{be.Busy, `destroy "x": something has changed since you were asked`, "run it again to see what it would do now"},
+		ask(func() { do(t, w, be.Create{Name: "x@mine"}) }))
+	assert.True(t, exists(w, "rpool/ROOT/x@mine"))
+	assertRefusal(t, refusal{be.Busy, `destroy "x": it is the one that boots next`, "snapbe activate another one first"},
+		ask(func() { do(t, w, be.Activate{Name: "x"}) }))
+	do(t, w, be.Activate{Name: "debian"})
+	require.NoError(t, ask(func() { do(t, w, be.BootUpdate{}) }))
+	assert.False(t, exists(w, "rpool/ROOT/x"))
+}
+
 func TestInterrupted(t *testing.T) {
 	w := onePool(t)
 	before := w.Capture()
@@ -132,7 +152,7 @@ func TestUnfinishedWithoutRecord(t *testing.T) {
 		do(t, w, be.Create{Name: "be-2@mine"})
 		set(t, w, "rpool/ROOT/be-2", zfs.Props{"org.snapbe:op": "lost"})
 		assert.Equal(t, "lost", named(t, w, "be-2").Unfinished)
-		const hint = "snapbe destroy be-2 takes it away; if you know it to be whole, zfs inherit org.snapbe:op rpool/ROOT/be-2"
+		const hint = "snapbe destroy be-2 takes it away"
 		assert.Equal(t, []string{`"be-2" is unfinished: ` + hint}, status(t, w).Problems)
 		for text, r := range map[string]be.Request{
 			`activate "be-2"`:          be.Activate{Name: "be-2"},

@@ -65,7 +65,7 @@ func (m *Manager) recoverPending(ctx context.Context, o Options) (Result, error)
 		return res, &Error{Code: Pending, Text: "recover from an interrupted " + rec.Kind, Err: err,
 			Hint: "mend what it names and run snapbe recover again"}
 	}
-	res.Notes = append(res.Notes, fmt.Sprintf("%s was %s", op.verb, outcome))
+	res.Notes = append(op.result.Notes, fmt.Sprintf("%s was %s", op.verb, outcome))
 	return res, nil
 }
 
@@ -83,11 +83,17 @@ func (m *Manager) rebuild(st *state, rec journal.Record) (op *operation, err err
 	case "rename":
 		op, err = build(rec, func(a renameArgs) *operation { return m.renameOperation(rec.ID, a) })
 	case "destroy":
-		op, err = build(rec, func(a destroyArgs) *operation { return m.destroyOperation(rec.ID, a, nil) })
+		op, err = build(rec, func(a destroyArgs) *operation {
+			a.recovering = true
+			return m.destroyOperation(rec.ID, a, nil)
+		})
 	case "destroy-snapshot":
 		op, err = build(rec, func(a snapshotArgs) *operation { return m.destroySnapshotOperation(rec.ID, a) })
 	case "rollback":
-		op, err = build(rec, func(a rollbackArgs) *operation { return m.rollbackOperation(rec.ID, a) })
+		op, err = build(rec, func(a rollbackArgs) *operation {
+			a.recovering = true
+			return m.rollbackOperation(rec.ID, a)
+		})
 	case "init":
 		op, err = build(rec, func(a initArgs) *operation { return m.initOperation(rec.ID, a) })
 	default:

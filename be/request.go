@@ -18,9 +18,11 @@ type Request interface {
 type Options struct {
 	// DryRun plans only.
 	DryRun bool
-	// Confirm, where set, is shown the plan before the first change; false
-	// ends Do with ErrDeclined.
+	// Confirm, where set, is asked about the plan; false ends Do with
+	// ErrDeclined. Others may work while it waits for an answer.
 	Confirm func(Plan) bool
+	// Announce, where set, is shown the plan right before the first change.
+	Announce func(Plan)
 	// Patience is how long another command that is at work is waited for,
 	// such as the ones that run at boot. Waiting, where set, is told who that
 	// is before the wait begins.
@@ -139,6 +141,9 @@ type Init struct{}
 type Exec struct {
 	Name string
 	mount.ExecSpec
+	// Patience is how long another command that is at work is waited for
+	// when the menu is written afterwards.
+	Patience time.Duration
 }
 
 // ListOptions say what List reads beside the BEs themselves.

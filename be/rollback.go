@@ -20,6 +20,10 @@ type rollbackArgs struct {
 	// Upto is, for each root, when the newest snapshot below it was made
 	// that the user was told of; see destroyArgs.
 	Upto []uint64 `json:"upto,omitempty"`
+
+	// recovering: there is no way back, and what appeared meanwhile, such as
+	// another tool's periodic snapshot of a BE that is half-way, goes too.
+	recovering bool
 }
 
 func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -39,6 +43,9 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b.Running {
 		return nil, refuse(Busy, fmt.Sprintf("snapbe create -e %s makes a boot environment of it", r.Name), "%s: %q is running", what, name)
 	}
+	if b.Default {
+		return nil, refuse(Busy, "snapbe activate another one first", "%s: %q is the one that boots next", what, name)
+	}
 	if err := st.refuseMounted(b, what, ""); err != nil {
 		return nil, err
 	}
@@ -54,7 +61,7 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 		}
 		args.Upto = append(args.Upto, l.newest)
 	}
-	note, err := m.checkKernel(ctx, b, snap, what)
+	note, err := m.checkKernel(ctx, b, snap)
 	if err != nil {
 		return nil, err
 	} else if note != "" {
@@ -100,7 +107,7 @@ func (m *Manager) rollbackList(ctx context.Context, i int, args rollbackArgs, wh
 		if !isSnap || txg(d) <= to {
 			continue
 		}
-		if txg(d) > upto(args.Upto, i) {
+		if txg(d) > upto(args.Upto, i) && !args.recovering {
 			return l, appeared(what, d.Name)
 		}
 		if err := args.refuse(d, what); err != nil {
@@ -118,29 +125,28 @@ func (a rollbackArgs) refuse(d zfs.Dataset, what string) error {
 		return refuse(Failed, "destroy what was cloned from it first", "%s: the newer snapshot %s is the origin of %s", what, d.Name, d.Value("clones"))
 	case number(d.Value("userrefs")) > 0:
 		return held(what, d.Name)
-	case !a.Newer && d.Local(propOp) == "":
+	case !a.Newer && !a.recovering && d.Local(propOp) == "":
 		return refuse(Failed, "with --newer it goes", "%s: the newer snapshot %s would be lost", what, d.Name)
 	}
 	return nil
 }
 
 // rollbackOperation: in one pool a rollback is one transaction group. With a
-// boot pool there are two, and no way back from the first; the mark hides the
-// BE until both are done.
+// boot pool there are two, and no way back from the first. The BE is off the
+// menu from before the first to after the last.
 func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 	what := fmt.Sprintf("roll back to %q", path.Base(args.Roots[0])+"@"+args.Snap)
 	op := &operation{kind: "rollback", id: id, args: args, verb: what}
 	root := args.Roots[0]
-	op.add(journal.Step{
-		Name: "mark " + root + " as unfinished",
-		Do: func(ctx context.Context) error {
-			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Set: zfs.Props{propOp: id}}})
-		},
-		// The mark may have gone at the very end, with the menu still to do.
-		Undo: then(func(ctx context.Context) error { return m.dropMark(ctx, root, id, "") }, m.refreshStep(op, root).Do),
-	})
+	hide := m.hideStep(root, id, "")
+	// The mark may have gone at the very end, with the menu still to do.
+	hide.Undo = then(func(ctx context.Context) error { return m.dropMark(ctx, root, id, "") }, m.refreshStep(op, root).Do)
+	op.add(hide)
 	for i, r := range args.Roots {
 		op.add(journal.Step{Name: fmt.Sprintf("roll back %s to @%s", r, args.Snap), Final: i > 0, Do: func(ctx context.Context) error {
+			if err := m.refuseRunning(root, what); err != nil {
+				return err
+			}
 			l, err := m.rollbackList(ctx, i, args, what)
 			if err != nil {
 				return err
@@ -155,6 +161,16 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 		return 1, ok && d.Local(propOp) == id, err
 	}
 	return op
+}
+
+// refuseRunning is for an operation that goes on after a power cut: somebody
+// may have booted the BE that it is about to change, by hand.
+func (m *Manager) refuseRunning(root, what string) error {
+	running, err := m.sys.Host.Root()
+	if err == nil && running == root {
+		err = refuse(Busy, "boot another boot environment; it is ended there", "%s: %q is running", what, path.Base(root))
+	}
+	return err
 }
 
 // dropMark takes an operation's mark off a dataset that is there, and puts
@@ -195,9 +211,8 @@ func (m *Manager) refreshStep(op *operation, dataset string) journal.Step {
 	}}
 }
 
-// checkKernel refuses to take the kernel from the BE that boots next; of any
-// other one the note says so.
-func (m *Manager) checkKernel(ctx context.Context, b BE, snap, what string) (note string, err error) {
+// checkKernel tells of a snapshot without a kernel that could boot.
+func (m *Manager) checkKernel(ctx context.Context, b BE, snap string) (note string, err error) {
 	t, err := m.tree(ctx, b)
 	if err != nil {
 		return "", err
@@ -209,11 +224,8 @@ func (m *Manager) checkKernel(ctx context.Context, b BE, snap, what string) (not
 		_, _, err := readBoot(root)
 		return err
 	})
-	switch {
-	case !noKernel(err):
+	if !noKernel(err) {
 		return "", err
-	case b.Default:
-		return "", &Error{Code: Failed, Text: what + ": it boots next, and the snapshot cannot", Err: err, Hint: "snapbe activate another one first"}
 	}
 	return fmt.Sprintf("it will not be in the boot menu: %v", err), nil
 }

@@ -89,10 +89,9 @@ func TestRollbackLosesNothingNew(t *testing.T) {
 		do(t, w, be.Create{Name: "be-2@mine"})
 		do(t, w, be.Create{Name: "be-2@newer"})
 		var before []string
-		_, err := be.New(w.System()).Do(t.Context(), be.Rollback{Name: "be-2@mine", Newer: true}, be.Options{Confirm: func(be.Plan) bool {
+		_, err := be.New(w.System()).Do(t.Context(), be.Rollback{Name: "be-2@mine", Newer: true}, be.Options{Announce: func(be.Plan) {
 			snapshot(t, w, "rpool/ROOT/be-2/opt@later")
 			before = w.Capture()
-			return true
 		}})
 		assertRefusal(t, refusal{be.Failed, `roll back to "be-2@mine": rpool/ROOT/be-2/opt@later appeared after the plan was made`,
 			"run it again to see all that goes"}, err)
@@ -102,38 +101,74 @@ func TestRollbackLosesNothingNew(t *testing.T) {
 
 // The kernel of the snapshot is another one, or none.
 func TestRollbackMenu(t *testing.T) {
-	for _, c := range []struct {
-		name      string
-		isDefault bool
-		want      refusal
-	}{
-		{"not the default", false, refusal{}},
-		{"the default", true, refusal{be.Failed, `roll back to "be-2@bare": it boots next, and the snapshot cannot: no kernel in /boot`,
-			"snapbe activate another one first"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			eachLayout(t, func(t *testing.T, w *betest.World) {
-				do(t, w, be.Create{Name: "be-2"})
-				dataset, dir := named(t, w, "be-2").BootDataset, "."
-				if dataset == "" {
-					dataset, dir = "rpool/ROOT/be-2", "boot"
-				}
-				removeKernel(t, w, "be-2", "vmlinuz-6.12.1-amd64")
-				do(t, w, be.Create{Name: "be-2@bare"})
-				w.Put(dataset, dir+"/vmlinuz-6.12.9-amd64", "kernel")
-				w.Put(dataset, dir+"/initrd.img-6.12.9-amd64", "initrd")
-				do(t, w, be.BootUpdate{})
-				assert.Contains(t, w.Boot.Text(), "vmlinuz-6.12.9-amd64")
-				if c.isDefault {
-					do(t, w, be.Activate{Name: "be-2"})
-					refused(t, w, be.Rollback{Name: "be-2@bare"}, c.want)
-					return
-				}
-				res := do(t, w, be.Rollback{Name: "be-2@bare"})
-				assert.Contains(t, res.Plan.Notes, "it will not be in the boot menu: no kernel in /boot")
-				assert.Equal(t, []string{`"be-2" is not in the menu: no kernel in /boot`}, res.Notes)
-				assert.NotContains(t, w.Boot.Text(), "be-2")
-			})
-		})
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		dataset, dir := named(t, w, "be-2").BootDataset, "."
+		if dataset == "" {
+			dataset, dir = "rpool/ROOT/be-2", "boot"
+		}
+		removeKernel(t, w, "be-2", "vmlinuz-6.12.1-amd64")
+		do(t, w, be.Create{Name: "be-2@bare"})
+		w.Put(dataset, dir+"/vmlinuz-6.12.9-amd64", "kernel")
+		w.Put(dataset, dir+"/initrd.img-6.12.9-amd64", "initrd")
+		do(t, w, be.BootUpdate{})
+		assert.Contains(t, w.Boot.Text(), "vmlinuz-6.12.9-amd64")
+		res := do(t, w, be.Rollback{Name: "be-2@bare"})
+		assert.Contains(t, res.Plan.Notes, "it will not be in the boot menu: no kernel in /boot")
+		assert.Equal(t, []string{`"be-2" is not in the menu: no kernel in /boot`}, res.Notes)
+		assert.NotContains(t, w.Boot.Text(), "be-2")
+	})
+}
+
+// The one that boots next cannot be half rolled back when the power fails.
+func TestRollbackDefault(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Create{Name: "be-2@mine"})
+		do(t, w, be.Activate{Name: "be-2"})
+		refused(t, w, be.Rollback{Name: "be-2@mine"}, refusal{be.Busy, `roll back to "be-2@mine": "be-2" is the one that boots next`,
+			"snapbe activate another one first"})
+	})
+}
+
+// Somebody booted it by hand, half-way: it is not changed while it runs.
+func TestRollbackOfTheRunningOneWaits(t *testing.T) {
+	for n := 1; ; n++ {
+		w := split(t)
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Create{Name: "be-2@mine"})
+		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+		if !cut(t, w, be.Rollback{Name: "be-2@mine"}, n) {
+			break
+		}
+		if named(t, w, "be-2").Unfinished == "" {
+			continue
+		}
+		was := w.Host.Running
+		w.Host.Running = "rpool/ROOT/be-2"
+		_, err := try(t, w, be.Recover{})
+		require.ErrorContains(t, err, `"be-2" is running`, "cut before change %d", n)
+		w.Host.Running = was
+		do(t, w, be.Recover{})
+		assert.Empty(t, w.File("rpool/ROOT/be-2", "etc/motd"))
+	}
+}
+
+// A periodic snapshot between the cut and the start must not keep it from
+// coming to its end.
+func TestRollbackEndsBesideOtherTools(t *testing.T) {
+	for n := 1; ; n++ {
+		w := split(t)
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Create{Name: "be-2@mine"})
+		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+		if !cut(t, w, be.Rollback{Name: "be-2@mine"}, n) {
+			break
+		}
+		snapshot(t, w, "rpool/ROOT/be-2@auto")
+		snapshot(t, w, "bpool/BOOT/be-2@auto")
+		do(t, w, be.Recover{})
+		assert.Empty(t, status(t, w).Pending, "cut before change %d", n)
+		assert.Empty(t, named(t, w, "be-2").Unfinished)
 	}
 }

@@ -3,7 +3,6 @@ package be
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -244,7 +243,7 @@ func (st *state) afterUnfinished(b BE) string {
 	if st.props.Local(propJournal) != "" {
 		return "snapbe recover"
 	}
-	return fmt.Sprintf("snapbe destroy %s takes it away; if you know it to be whole, zfs inherit %s %s", b.Name, propOp, b.Dataset)
+	return "snapbe destroy " + b.Name + " takes it away"
 }
 
 // mounted lists where a BE or a part of it is mounted, without what lies below
@@ -306,6 +305,14 @@ func (st *state) running() (BE, bool) {
 }
 
 func (st *state) adopted() bool { return st.props.Local(propDefault) != "" }
+
+// datasets are the root datasets of all BEs.
+func (st *state) datasets() (roots []string) {
+	for _, b := range st.bes {
+		roots = append(roots, b.datasets()...)
+	}
+	return roots
+}
 
 // datasets are the root datasets of a BE, one per pool.
 func (b BE) datasets() []string {

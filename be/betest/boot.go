@@ -23,6 +23,8 @@ type bootState struct {
 type Boot struct {
 	bootState
 	w *World
+	// NoDisks is why no disk can be made out.
+	NoDisks error
 }
 
 func newBoot(w *World, s bootState) *Boot {
@@ -96,6 +98,9 @@ func (b *Boot) Disks(ctx context.Context, leaves []string) (disks []bootloader.D
 
 // Devices is be.Bootloader's: /dev/vda3 is partition 3 of disk vda.
 func (b *Boot) Devices(_ context.Context, leaves []string) (devices []bootloader.Device, err error) {
+	if b.NoDisks != nil {
+		return nil, b.NoDisks
+	}
 	for i, l := range leaves {
 		name := strings.TrimPrefix(strings.TrimSuffix(l, "3"), "/dev/")
 		devices = append(devices, bootloader.Device{Path: "/dev/" + name, BIOSBoot: 48, Disk: bootloader.Disk{

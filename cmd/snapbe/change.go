@@ -39,11 +39,12 @@ func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
 	}}
 	if !c.DryRun {
 		opts.Step = a.tui.step
+		opts.Announce = func(p be.Plan) { a.tui.announce(p, false) }
+	}
+	if ask && !c.DryRun {
+		opts.Announce = nil
 		opts.Confirm = func(p be.Plan) bool {
-			a.tui.announce(p, ask)
-			if !ask {
-				return true
-			}
+			a.tui.announce(p, true)
 			noTerminal = !a.tui.canAsk()
 			return !noTerminal && a.tui.askToGoOn()
 		}

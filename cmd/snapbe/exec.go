@@ -36,7 +36,7 @@ func (c *execCmd) Run(a *app) error {
 	// Signals are for the command, which may outlive a Ctrl-C; they must not
 	// end the context too, or it would be killed.
 	ctx := context.WithoutCancel(a.ctx)
-	code, notes, err := m.Exec(ctx, be.Exec{Name: c.Name, ExecSpec: mount.ExecSpec{Argv: argv}})
+	code, notes, err := m.Exec(ctx, be.Exec{Name: c.Name, ExecSpec: mount.ExecSpec{Argv: argv}, Patience: a.cli.Wait})
 	a.tui.notes(notes)
 	switch {
 	case err != nil && code != 0:

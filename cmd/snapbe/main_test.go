@@ -37,6 +37,9 @@ func (r *recorder) Do(_ context.Context, req be.Request, o be.Options) (be.Resul
 	if !o.DryRun && o.Confirm != nil && len(r.result.Plan.Steps) > 0 && !o.Confirm(r.result.Plan) {
 		return be.Result{}, be.ErrDeclined
 	}
+	if !o.DryRun && o.Announce != nil && len(r.result.Plan.Steps) > 0 {
+		o.Announce(r.result.Plan)
+	}
 	for _, s := range r.steps {
 		if o.Step != nil {
 			o.Step(s)
