@@ -3,6 +3,7 @@ package lab
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -88,11 +89,14 @@ func (m *Machine) suspend() error {
 	if err := p.qmp.save(filepath.Join(m.dir, stateFile)); err != nil {
 		return err
 	}
+	// QEMU may be gone before its answer has been read; that it ends counts.
 	_, err = p.qmp.command("quit", nil)
-	if err == nil {
-		<-p.done
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(time.Minute):
+		return errors.Join(errors.New("qemu does not end"), err)
 	}
-	return err
 }
 
 // save writes the guest's memory and its devices' state to a file. Afterwards
