@@ -1,12 +1,14 @@
 # make builds; make check is for between two edits; make test is everything,
 # the virtual machines too. README.md says more.
 
-GO ?= go
+# The go that go.mod asks for, got where it is missing.
+GO ?= $(CURDIR)/testdata/script/go
 export CGO_ENABLED = 0
 
 VERSION  := $(shell packaging/version.sh)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 5s
+GOFMT    = $(shell $(GO) env GOROOT)/bin/gofmt
 
 # Tools by version, so that they find the same tomorrow. They are not in go.mod:
 # who builds snapbe needs none of them.
@@ -27,7 +29,7 @@ build:
 check: fmt vet unit scripts man
 
 fmt:
-	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	@test -z "$$($(GOFMT) -l $$(git ls-files '*.go'))" || { $(GOFMT) -l $$(git ls-files '*.go'); exit 1; }
 
 vet:
 	$(GO) vet ./...

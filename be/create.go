@@ -41,6 +41,9 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := "create a boot environment"
 	if r.Name != "" {
 		what = fmt.Sprintf("create %q", r.Name)
+		if err := checkNew(r.Name); err != nil {
+			return nil, refuse(Invalid, "", "%s: %v", what, err)
+		}
 	}
 	st, err := m.readToChange(ctx, what)
 	if err != nil {

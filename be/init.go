@@ -2,6 +2,7 @@ package be
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -77,8 +78,12 @@ func (m *Manager) survey(ctx context.Context, what string) (*survey, error) {
 	if rootOf(running) != root {
 		return nil, refuse(Failed, "leave -r out", "%s: / is %s, which is not in %s", what, running, root)
 	}
+	// First of all what no preparation helps against.
+	if err := m.sys.Boot.Installable(bootloader.Device{BIOSBoot: 1}); errors.Is(err, bootloader.ErrUEFI) {
+		return nil, &Error{Code: Failed, Text: what, Err: err, Hint: "nothing was changed; only hosts that boot by BIOS (legacy boot) are served yet"}
+	}
 	if !m.sys.Host.HasGRUB() {
-		return nil, refuse(Failed, "apt-get install grub-pc", "%s: GRUB is not installed", what)
+		return nil, refuse(Failed, "apt-get install grub2-common grub-pc-bin", "%s: GRUB is not installed", what)
 	}
 	mounts, err := m.sys.Host.Mounts()
 	if err != nil {
@@ -185,6 +190,9 @@ func (a *survey) findDisks(ctx context.Context, what string) error {
 	}
 	for _, d := range devices {
 		if err := a.m.sys.Boot.Installable(d); err != nil {
+			if !errors.Is(err, bootloader.ErrNoBIOSBoot) {
+				return &Error{Code: Failed, Text: what, Err: err}
+			}
 			return &Error{Code: Failed, Text: what, Err: err, Hint: "sgdisk -a1 -n0:24K:+1000K -t0:EF02 " + d.Path + " makes a BIOS boot partition where there is room"}
 		}
 	}
@@ -212,10 +220,21 @@ const (
 // needs tells whether a step of that name has anything to do.
 func (a *survey) needs(ctx context.Context, step string) (bool, error) {
 	switch step {
-	case stepGrubDir, stepGrubMount:
+	case stepGrubDir:
+		if a.args.Move {
+			a.notes = append(a.notes, "GRUB's directory goes to "+a.args.Grub)
+		}
+		return a.args.Move, nil
+	case stepGrubMount:
 		return a.args.Move, nil
 	case stepInstall:
-		return a.args.Move || a.notInstalled(ctx), nil
+		need := a.args.Move || a.notInstalled(ctx)
+		for _, d := range a.devices {
+			if need {
+				a.notes = append(a.notes, "GRUB is installed on "+d.Path)
+			}
+		}
+		return need, nil
 	case stepMark:
 		b, _ := a.st.running()
 		return !a.st.adopted() || b.UUID == "" || a.st.grub != a.args.Grub ||
@@ -223,16 +242,23 @@ func (a *survey) needs(ctx context.Context, step string) (bool, error) {
 	case stepNoauto:
 		changes, err := a.m.noauto(ctx, a.st.datasets())
 		for _, c := range changes {
-			a.notes = append(a.notes, c.Dataset+" will mount with its boot environment alone")
+			a.notes = append(a.notes, "canmount=noauto goes to "+c.Dataset)
 		}
 		return len(changes) > 0, err
 	case stepUnits:
 		missing, err := a.m.sys.Host.Units(ctx)
+		for _, u := range missing {
+			a.notes = append(a.notes, "enables "+u)
+		}
 		return len(missing) > 0, err
 	case stepConfig:
 		return a.m.sys.Host.ConfigMissing(), nil
 	case stepHook:
-		return a.args.Move || !a.m.sys.Boot.Hooked(), nil
+		need := a.args.Move || !a.m.sys.Boot.Hooked()
+		if need {
+			a.notes = append(a.notes, "grub-mkconfig writes grub.cfg anew")
+		}
+		return need, nil
 	case stepMenu:
 		return a.menuDiffers(ctx)
 	}

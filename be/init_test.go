@@ -20,7 +20,7 @@ import (
 type fullDisk struct{ be.Bootloader }
 
 func (fullDisk) Installable(d bootloader.Device) error {
-	return errors.New(d.Path + " has no BIOS boot partition")
+	return fmt.Errorf("%s: %w", d.Path, bootloader.ErrNoBIOSBoot)
 }
 
 // lostDisks is one that finds none of the disks.
@@ -62,7 +62,7 @@ func TestInitRefused(t *testing.T) {
 		}, refusal{be.Failed, "adopt this host: /boot/grub is on ext4, not on ZFS",
 			"unmount it, and have GRUB's files in /boot/grub on the pool"}},
 		{"no GRUB", false, func(_ *testing.T, w *betest.World, _ *be.System) { w.Host.NoGRUB = true },
-			refusal{be.Failed, "adopt this host: GRUB is not installed", "apt-get install grub-pc"}},
+			refusal{be.Failed, "adopt this host: GRUB is not installed", "apt-get install grub2-common grub-pc-bin"}},
 		{"GRUB cannot read", false, func(_ *testing.T, w *betest.World, _ *be.System) { w.Boot.Unreadable = "unknown filesystem" },
 			refusal{be.Failed, "adopt this host: GRUB cannot read the pool that /boot is on: unknown filesystem",
 				"GRUB reads only pools that were made with compatibility=grub2, not encrypted; put /boot on one of its own (bpool), as the guides do"}},
@@ -85,7 +85,7 @@ func TestInitRefused(t *testing.T) {
 			refusal{be.Failed, "adopt this host: no kernel in /boot",
 				"apt-get install --reinstall linux-image-amd64 puts a kernel and initrd there"}},
 		{"no room on a disk", false, func(_ *testing.T, w *betest.World, s *be.System) { s.Boot = fullDisk{w.Boot} },
-			refusal{be.Failed, "adopt this host: /dev/vda has no BIOS boot partition",
+			refusal{be.Failed, "adopt this host: /dev/vda: no BIOS boot partition (type EF02) for GRUB's core image",
 				"sgdisk -a1 -n0:24K:+1000K -t0:EF02 /dev/vda makes a BIOS boot partition where there is room"}},
 		{"no disk", false, func(_ *testing.T, w *betest.World, s *be.System) { s.Boot = lostDisks{w.Boot} },
 			refusal{be.Failed, "adopt this host: no disk of the pool was found",
@@ -170,10 +170,29 @@ func TestInitWithoutADisk(t *testing.T) {
 	w.ZFS.SetLeaves("rpool", zfs.Leaf{Path: "/dev/vda3", State: "ONLINE", Mirror: "mirror-0"},
 		zfs.Leaf{Path: "/dev/vdb3", State: "UNAVAIL", Mirror: "mirror-0"})
 	res := do(t, w, be.Init{})
-	assert.Equal(t, []string{"left out: /dev/vdb3 is UNAVAIL; once it is back: snapbe boot install"}, res.Plan.Notes)
+	assert.Contains(t, res.Plan.Notes, "left out: /dev/vdb3 is UNAVAIL; once it is back: snapbe boot install")
+	assert.NotContains(t, res.Plan.Notes, "GRUB is installed on /dev/vdb")
 	assert.Equal(t, map[string]string{"vda": "/GRUB@"}, w.Boot.On)
 	assert.NotEmpty(t, w.File("rpool/ROOT/debian", "boot/grub/grub.cfg"), "the absent disk still boots by it")
 	assert.Equal(t, []string{"disk vdb3 is UNAVAIL"}, status(t, w).Problems)
+}
+
+// uefi is the boot loader of a host that boots by UEFI.
+type uefi struct{ be.Bootloader }
+
+func (uefi) Installable(bootloader.Device) error { return bootloader.ErrUEFI }
+
+// No partition, and no package, would help there.
+func TestInitUEFI(t *testing.T) {
+	w := betest.New(t.TempDir(), betest.Layout{Plain: true})
+	w.Host.NoGRUB = true
+	before := w.Capture()
+	sys := w.System()
+	sys.Boot = uefi{w.Boot}
+	_, err := be.New(sys).Do(t.Context(), be.Init{}, be.Options{})
+	assertRefusal(t, refusal{be.Failed, "adopt this host: the host boots by UEFI; snapbe installs GRUB for BIOS only",
+		"nothing was changed; only hosts that boot by BIOS (legacy boot) are served yet"}, err)
+	same(t, before, w.Capture())
 }
 
 // Before init, what would change things says that it is to come first.
@@ -205,7 +224,7 @@ func TestInitLeavesOtherDatasetsAlone(t *testing.T) {
 	res := do(t, w, be.Init{})
 	assert.Equal(t, "on", props(t, w, "rpool/ROOT/data", "canmount")["canmount"].Value)
 	assert.Equal(t, "noauto", props(t, w, "bpool/BOOT/debian/x", "canmount")["canmount"].Value)
-	assert.Contains(t, res.Plan.Notes, "bpool/BOOT/debian/x will mount with its boot environment alone")
-	assert.NotContains(t, fmt.Sprint(res.Plan.Notes), "data")
+	assert.Contains(t, res.Plan.Notes, "canmount=noauto goes to bpool/BOOT/debian/x")
+	assert.NotContains(t, fmt.Sprint(res.Plan.Notes), "ROOT/data")
 	assert.Empty(t, do(t, w, be.Init{}).Plan.Steps)
 }

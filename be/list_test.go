@@ -148,8 +148,8 @@ func TestOtherContainer(t *testing.T) {
 	assertRefusal(t, want, err)
 	w.Host.Running = ""
 	_, err = be.New(w.System()).List(t.Context(), be.ListOptions{})
-	assertRefusal(t, refusal{be.Failed, "find the boot environments: / is not on a ZFS dataset of a BE root container",
-		"name the BE root container with -r, such as -r rpool/ROOT"}, err)
+	assertRefusal(t, refusal{be.Failed, "find the boot environments: / is not on ZFS, where a dataset POOL/ROOT/NAME is needed",
+		"for those of another pool, name their container, as in -r rpool/ROOT"}, err)
 	sys.Root = "rpool/ROOT"
 	bes, err := be.New(sys).List(t.Context(), be.ListOptions{})
 	require.NoError(t, err)

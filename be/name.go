@@ -40,6 +40,15 @@ func checkSnapName(name string) error {
 	return nil
 }
 
+// checkNew tells why a name cannot be that of a new BE, or as BE@SNAP that of a
+// new snapshot. It needs no pool.
+func checkNew(name string) error {
+	if _, snap, isSnap := splitName(name); isSnap {
+		return checkSnapName(snap)
+	}
+	return checkName(name)
+}
+
 var numbered = regexp.MustCompile(`^(.*)-([0-9]{1,9})$`)
 
 // nextName is the next free name after a BE's: the name without a trailing

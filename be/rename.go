@@ -22,6 +22,9 @@ type renameArgs struct {
 
 func (r Rename) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("rename %q", r.From)
+	if err := checkName(r.To); err != nil {
+		return nil, refuse(Invalid, "", "%s to %q: %v", what, r.To, err)
+	}
 	st, err := m.readToChange(ctx, what)
 	if err != nil {
 		return nil, err

@@ -24,9 +24,6 @@ func (r Create) planSnapshot(ctx context.Context, m *Manager, st *state) (*opera
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSnapName(snap); err != nil {
-		return nil, refuse(Invalid, "", "%s: %v", what, err)
-	}
 	if r.From != "" || r.Description != "" || r.Activate || len(r.Props) > 0 {
 		return nil, refuse(Invalid, "", "%s: a snapshot takes no source, description, properties or activation", what)
 	}

@@ -52,8 +52,8 @@ func (m *Manager) rootContainer() (root, running string, err error) {
 		return m.sys.Root, running, nil
 	}
 	if running == "" || !strings.Contains(running, "/") {
-		return "", "", refuse(Failed, "name the BE root container with -r, such as -r rpool/ROOT",
-			"find the boot environments: / is not on a ZFS dataset of a BE root container")
+		return "", "", refuse(Failed, "for those of another pool, name their container, as in -r rpool/ROOT",
+			"find the boot environments: / is %s, where a dataset POOL/ROOT/NAME is needed", or(running, "not on ZFS"))
 	}
 	return path.Dir(running), running, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"snapbe/be"
+	"snapbe/internal/command"
 )
 
 // The exit codes, as snapbe(8) documents them. exec alone gives its command's
@@ -75,6 +76,9 @@ func describe(err error) error {
 
 // hintOf is the way out that an error knows, or "".
 func hintOf(err error) string {
+	if errors.Is(err, command.ErrNotInstalled) {
+		return "apt-get install zfsutils-linux zfs-initramfs grub2-common grub-pc-bin, whichever is missing"
+	}
 	if own, ok := errors.AsType[*be.Error](err); ok {
 		return own.Hint
 	}

@@ -88,7 +88,10 @@ func (a *app) run() (err error) {
 		return err
 	}
 	defer catchHelp(&err)
-	kctx, err := parser.Parse(a.args)
+	if len(a.args) == 0 {
+		return &usage{text: "no command was given", hint: "snapbe --help lists them"}
+	}
+	kctx, err := parser.Parse(asAsked(a.args))
 	if err != nil {
 		return usageError(err)
 	}
@@ -102,6 +105,17 @@ func (a *app) run() (err error) {
 		}
 	}()
 	return kctx.Run(a)
+}
+
+// asAsked takes the other ways to ask for help or the version for what they mean.
+func asAsked(args []string) []string {
+	switch args[0] {
+	case "help":
+		return append(args[1:len(args):len(args)], "--help")
+	case "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
 }
 
 // newParser makes the command line's parser, and with it the model that the

@@ -165,9 +165,17 @@ func TestExec(t *testing.T) {
 	}
 }
 
+// Other ways to ask.
+func TestAsAsked(t *testing.T) {
+	var r recorder
+	for args, want := range map[string]string{"help": "--help", "help create": "create --help", "help boot update": "boot update --help", "--version": "version"} {
+		assert.Equal(t, call(t, &r, strings.Fields(want)...), call(t, &r, strings.Fields(args)...), args)
+	}
+}
+
 func TestUsageErrors(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
-		{"", "snapbe: expected one of \"init\", \"create\", \"list\", \"status\", \"mount\", ...\nhint: snapbe --help\n"},
+		{"", "snapbe: no command was given\nhint: snapbe --help lists them\n"},
 		{"lst", "snapbe: unexpected argument lst, did you mean \"list\"?\nhint: snapbe --help\n"},
 		{"rename a", "snapbe: expected \"<new>\"\nhint: snapbe rename --help\n"},
 		{"create a b", "snapbe: unexpected argument b\nhint: snapbe create --help\n"},

@@ -56,6 +56,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrNotInstalled is the error of a program that is not there.
+var ErrNotInstalled = errors.New("is not installed")
+
 // Exec runs programs of the host.
 type Exec struct{}
 
@@ -76,6 +79,9 @@ func (Exec) Run(ctx context.Context, c Cmd) ([]byte, error) {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		code = exit.ExitCode()
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		err = fmt.Errorf("%s %w", c.Argv[0], ErrNotInstalled)
 	}
 	return stdout.Bytes(), &Error{Argv: c.Argv, Stderr: stderr.String(), Code: code, Err: err}
 }

@@ -24,7 +24,7 @@ func main() {
 
 // show is the story.
 func show(n *narrator) {
-	n.say("A plain Debian 13 on a mirrored ZFS root, as the OpenZFS guide leaves it. (The first time, this builds it: some minutes.)")
+	n.say("A plain Debian 13 on a mirrored ZFS root, as the OpenZFS guide leaves it. (The first time, its image is built, which takes ten minutes or more; then it boots, a minute or two without KVM.)")
 	m := lab.Start(n, lab.Config{Image: lab.Base(n, "trixie", "single")})
 	m.WaitSSH(bootTime)
 	n.shell(m, "zpool status rpool | grep -A8 NAME; zfs list -o name,mountpoint,origin")
@@ -45,9 +45,9 @@ func show(n *narrator) {
 
 	n.say("It is patched while the old one runs: here a new greeting stands for the packages of the month.")
 	n.shell(m, "snapbe exec 2026-11 -- sh -c 'echo patched in November > /etc/motd'")
-	n.shell(m, "cat /etc/motd | head -1")
+	n.shell(m, "grep -c patched /etc/motd || echo 'not in the one that runs'")
 
-	n.say("It becomes the one that boots, and the machine reboots. GRUB shows both, with the way back at the top.")
+	n.say("It becomes the one that boots, and the machine reboots. GRUB shows both, with the way back at the top. (Another minute or two.)")
 	m.SkipConsole()
 	n.shell(m, "snapbe activate 2026-11")
 	n.reboot(m)
