@@ -105,7 +105,9 @@ func pick(m *lab.Machine, entry string) {
 // pickHere is pick in a menu that shows already, such as a submenu.
 func pickHere(m *lab.Machine, entry string) {
 	for range 15 {
-		if got := m.Expect(`\*([^\n]*)`, 20*time.Second); regexp.MustCompile(entry).MatchString(got[1]) {
+		// GRUB pads entries to the menu's width. Half a line would be taken for
+		// another entry, and the next key would go past the one looked for.
+		if got := m.Expect(`\*([^\n]{70,})`, 20*time.Second); regexp.MustCompile(entry).MatchString(got[1]) {
 			return
 		}
 		m.Send(lab.KeyDown)

@@ -252,14 +252,14 @@ func TestExecPipes(t *testing.T) {
 func TestExecContext(t *testing.T) {
 	needRoot(t)
 	tree := system(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	out, code, err := runContext(t, ctx, tree, ExecSpec{
 		Argv: []string{"sh", "-c", "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"}})
 	require.NoError(t, err)
 	require.Equal(t, 3, code)
 	require.Equal(t, "bye\n", out)
-	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel = context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, code, err = runContext(t, ctx, tree, ExecSpec{
 		Argv: []string{"sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"}, Grace: 200 * time.Millisecond})
