@@ -160,7 +160,7 @@ func (m *Manager) removal(ctx context.Context, i int, args destroyArgs, what str
 		made := txg(d)
 		if made > upto(args.Upto, i) {
 			if args.recovering {
-				return removal{notes: []string{fmt.Sprintf("%s is left, since %s appeared; zfs destroy -r %s takes it away", root, d.Name, root)}}, nil
+				return removal{notes: []string{fmt.Sprintf("%s is left, since %s appeared; promote what was cloned from it before you destroy it", root, d.Name)}}, nil
 			}
 			return removal{}, appeared(what, d.Name)
 		}

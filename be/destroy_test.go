@@ -302,7 +302,7 @@ func TestDestroyLosesNothingNewInTheSecondPool(t *testing.T) {
 		"the operation stopped half-way; snapbe recover ends it"}, err)
 	// Nor does it keep everything else waiting: a periodic snapshot would.
 	res := do(t, w, be.Recover{})
-	assert.Contains(t, res.Notes, "bpool/BOOT/be-2 is left, since bpool/BOOT/be-2@new appeared; zfs destroy -r bpool/BOOT/be-2 takes it away")
+	assert.Contains(t, res.Notes, "bpool/BOOT/be-2 is left, since bpool/BOOT/be-2@new appeared; promote what was cloned from it before you destroy it")
 	assert.True(t, exists(w, "bpool/BOOT/be-2@new"))
 	assert.False(t, exists(w, "rpool/ROOT/be-2"))
 	assert.Empty(t, status(t, w).Pending)

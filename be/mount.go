@@ -150,7 +150,12 @@ func (BootMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	op.add(journal.Step{Name: "mount " + b.BootDataset + " at /boot", Do: func(context.Context) error {
-		return m.sys.Host.Attach(t, "/boot")
+		err := m.sys.Host.Attach(t, "/boot")
+		if err != nil && len(t) > 1 { // without what lies below it rather than not at all
+			op.result.Notes = append(op.result.Notes, "without what lies below it: "+err.Error())
+			err = m.sys.Host.Attach(t[:1], "/boot")
+		}
+		return err
 	}})
 	return op, nil
 }

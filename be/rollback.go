@@ -21,8 +21,13 @@ type rollbackArgs struct {
 	// that the user was told of; see destroyArgs.
 	Upto []uint64 `json:"upto,omitempty"`
 
-	// recovering: there is no way back, and what appeared meanwhile, such as
-	// another tool's periodic snapshot of a BE that is half-way, goes too.
+	// Loses is how much the root's part of it takes away, in bytes: what was
+	// written since the snapshot.
+	Loses uint64 `json:"loses,omitempty"`
+
+	// recovering: once the root has gone back there is no other way for the
+	// boot dataset, and what appeared there meanwhile, such as another tool's
+	// periodic snapshot, goes too.
 	recovering bool
 }
 
@@ -60,6 +65,9 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 			plan.Notes = append(plan.Notes, "goes: "+n)
 		}
 		args.Upto = append(args.Upto, l.newest)
+		if i == 0 {
+			args.Loses = l.loses
+		}
 	}
 	note, err := m.checkKernel(ctx, b, snap)
 	if err != nil {
@@ -79,6 +87,8 @@ type rollbackList struct {
 	to, goes []string
 	// newest is the transaction group that the newest of all was made in.
 	newest uint64
+	// loses is what was written since, in bytes.
+	loses uint64
 }
 
 // rollbackList lists the snapshots below the root of that number; it refuses
@@ -86,7 +96,7 @@ type rollbackList struct {
 func (m *Manager) rollbackList(ctx context.Context, i int, args rollbackArgs, what string) (l rollbackList, err error) {
 	root := args.Roots[i]
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
-		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"createtxg", "clones", "userrefs", propOp}})
+		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"createtxg", "clones", "userrefs", "written", propOp}})
 	if err != nil {
 		return l, err
 	}
@@ -104,13 +114,16 @@ func (m *Manager) rollbackList(ctx context.Context, i int, args rollbackArgs, wh
 		if !ok {
 			return l, refuse(NotFound, "snapbe list -s "+path.Base(root)+" shows the snapshots", "%s: %s has no snapshot of that name", what, name)
 		}
+		if !isSnap || txg(d) > to {
+			l.loses += number(d.Value("written"))
+		}
 		if !isSnap || txg(d) <= to {
 			continue
 		}
-		if txg(d) > upto(args.Upto, i) && !args.recovering {
+		if txg(d) > upto(args.Upto, i) && !(args.recovering && i > 0) {
 			return l, appeared(what, d.Name)
 		}
-		if err := args.refuse(d, what); err != nil {
+		if err := args.refuse(d, i, what); err != nil {
 			return l, err
 		}
 		l.goes = append(l.goes, d.Name)
@@ -119,13 +132,13 @@ func (m *Manager) rollbackList(ctx context.Context, i int, args rollbackArgs, wh
 }
 
 // refuse refuses to lose a snapshot that is newer.
-func (a rollbackArgs) refuse(d zfs.Dataset, what string) error {
+func (a rollbackArgs) refuse(d zfs.Dataset, i int, what string) error {
 	switch {
 	case d.Value("clones") != "":
 		return refuse(Failed, "destroy what was cloned from it first", "%s: the newer snapshot %s is the origin of %s", what, d.Name, d.Value("clones"))
 	case number(d.Value("userrefs")) > 0:
 		return held(what, d.Name)
-	case !a.Newer && !a.recovering && d.Local(propOp) == "":
+	case !a.Newer && !(a.recovering && i > 0) && d.Local(propOp) == "":
 		return refuse(Failed, "with --newer it goes", "%s: the newer snapshot %s would be lost", what, d.Name)
 	}
 	return nil
@@ -158,9 +171,32 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 	op.add(m.refreshStep(op, root))
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		d, ok, err := m.byDataset(ctx, root)
-		return 1, ok && d.Local(propOp) == id, err
+		if err != nil || !ok || d.Local(propOp) != id {
+			return 0, false, err
+		}
+		return m.rolledBack(ctx, args, what)
 	}
 	return op
+}
+
+// rolledBack tells whether an interrupted rollback goes on, and from which step:
+// from the first, where nothing is lost by that but what was agreed to; behind
+// the root's, where that has gone back and somebody's snapshot has come since.
+// Otherwise somebody has used the BE, or kept what it held: it stays as it is.
+func (m *Manager) rolledBack(ctx context.Context, args rollbackArgs, what string) (from int, forward bool, err error) {
+	bound := args.Upto
+	args.Upto, args.Newer = nil, true // to look, and not to refuse
+	l, err := m.rollbackList(ctx, 0, args, what)
+	if err != nil {
+		return 0, false, nil // nothing can go back any more
+	}
+	switch appeared := l.newest > upto(bound, 0); {
+	case !appeared && (l.loses == args.Loses || l.loses == 0):
+		return 0, true, nil
+	case appeared && l.loses == 0 && args.Loses != 0:
+		return 2, true, nil
+	}
+	return 0, false, nil
 }
 
 // refuseRunning is for an operation that goes on after a power cut: somebody

@@ -172,3 +172,57 @@ func TestRollbackEndsBesideOtherTools(t *testing.T) {
 		assert.Empty(t, named(t, w, "be-2").Unfinished)
 	}
 }
+
+// Whoever booted it by hand and worked in it, or kept what it held, loses nothing
+// when the machine recovers.
+func TestRollbackTakesNothingWrittenSince(t *testing.T) {
+	for n := 1; ; n++ {
+		w := split(t)
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Create{Name: "be-2@mine"})
+		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+		w.ZFS.SetNumber("rpool/ROOT/be-2", "written", 4096)
+		if !cut(t, w, be.Rollback{Name: "be-2@mine"}, n) {
+			break
+		}
+		rolled := w.File("rpool/ROOT/be-2", "etc/motd") == ""
+		if named(t, w, "be-2").Unfinished == "" {
+			continue
+		}
+		w.Put("rpool/ROOT/be-2", "etc/motd", "my work")
+		w.ZFS.SetNumber("rpool/ROOT/be-2", "written", 8192)
+		snapshot(t, w, "rpool/ROOT/be-2@safety")
+		do(t, w, be.Recover{})
+		assert.Equal(t, "my work", w.File("rpool/ROOT/be-2", "etc/motd"), "cut before change %d, rolled back: %v", n, rolled)
+		assert.True(t, exists(w, "rpool/ROOT/be-2@safety"))
+		assert.Empty(t, status(t, w).Pending)
+		assert.Empty(t, named(t, w, "be-2").Unfinished)
+	}
+}
+
+// Once the root has gone back the boot dataset follows, and a snapshot of nothing
+// new that came since stays.
+func TestRollbackOfTheSecondPoolFollows(t *testing.T) {
+	w := split(t)
+	do(t, w, be.Create{Name: "be-2"})
+	do(t, w, be.Create{Name: "be-2@mine"})
+	w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+	w.Put("bpool/BOOT/be-2", "later", "x")
+	w.ZFS.SetNumber("rpool/ROOT/be-2", "written", 4096)
+	for n := 1; ; n++ {
+		require.True(t, cut(t, w, be.Rollback{Name: "be-2@mine"}, n))
+		if w.File("rpool/ROOT/be-2", "etc/motd") == "" {
+			break
+		}
+		do(t, w, be.Recover{})
+		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+		w.Put("bpool/BOOT/be-2", "later", "x")
+		w.ZFS.SetNumber("rpool/ROOT/be-2", "written", 4096)
+	}
+	require.NotEmpty(t, w.File("bpool/BOOT/be-2", "later"))
+	snapshot(t, w, "rpool/ROOT/be-2@auto")
+	do(t, w, be.Recover{})
+	assert.Empty(t, w.File("bpool/BOOT/be-2", "later"))
+	assert.True(t, exists(w, "rpool/ROOT/be-2@auto"))
+	assert.Empty(t, status(t, w).Pending)
+}
