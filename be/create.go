@@ -597,10 +597,8 @@ func (c *creation) prepare(context.Context) error {
 // keep takes the marks off: from here the new BE is whole. The boot dataset
 // goes first, since the root's mark is what decides.
 func (c *creation) keep(ctx context.Context) error {
-	for _, h := range c.held {
-		if err := c.m.sys.ZFS.Set(ctx, []zfs.Change{h}); err != nil {
-			return err
-		}
+	if err := c.m.sys.ZFS.Set(ctx, c.held); err != nil {
+		return err
 	}
 	for _, root := range slices.Backward(c.roots()) {
 		if err := c.m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Inherit: []string{propOp}}}); err != nil {

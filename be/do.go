@@ -52,11 +52,24 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 	if !m.sys.Host.Privileged() {
 		return Result{}, refuse(Denied, "run it as root, or with sudo", "change boot environments: only root may do that")
 	}
+	var agreed *operation
+	if o.Confirm != nil && !o.DryRun {
+		var err error
+		if agreed, err = m.propose(ctx, r, o); err != nil {
+			return Result{}, err
+		}
+		if agreed.empty() {
+			return agreed.result, nil
+		}
+		if !o.Confirm(agreed.plan) {
+			return agreed.result, ErrDeclined
+		}
+	}
 	unlock, err := m.lock(ctx, o)
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() { unlock() }()
+	defer unlock()
 	if _, ok := r.(Recover); ok {
 		return m.recoverPending(ctx, o)
 	}
@@ -64,28 +77,24 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Confirm == nil || o.DryRun || op.empty() {
-		return m.carryOut(ctx, op, o)
-	}
-	// Nobody else has to wait for an answer. What was agreed to is still what
-	// is done.
-	unlock()
-	unlock = func() {}
-	if !o.Confirm(op.plan) {
-		return op.result, ErrDeclined
-	}
-	if unlock, err = m.lock(ctx, o); err != nil {
-		unlock = func() {}
-		return op.result, err
-	}
-	now, err := m.planned(ctx, r)
-	if err == nil && !now.plan.same(op.plan) {
-		err = refuse(Busy, "run it again to see what it would do now", "%s: something has changed since you were asked", op.verb)
-	}
-	if err != nil {
-		return op.result, err
+	if agreed != nil {
+		if !op.plan.same(agreed.plan) {
+			return agreed.result, refuse(Busy, "run it again to see what it would do now", "%s: something has changed since you were asked", op.verb)
+		}
+		op = agreed // with the bounds of what the user was told
 	}
 	return m.carryOut(ctx, op, o)
+}
+
+// propose plans what the user is then asked about, without the lock: nobody else
+// has to wait for an answer.
+func (m *Manager) propose(ctx context.Context, r Request, o Options) (*operation, error) {
+	unlock, err := m.lock(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return m.planned(ctx, r)
 }
 
 func (m *Manager) planned(ctx context.Context, r Request) (*operation, error) {

@@ -217,7 +217,8 @@ const (
 	stepMenu      = "write the boot menu"
 )
 
-// needs tells whether a step of that name has anything to do.
+// needs tells whether a step of that name has anything to do, and notes what it
+// touches then.
 func (a *survey) needs(ctx context.Context, step string) (bool, error) {
 	switch step {
 	case stepGrubDir:

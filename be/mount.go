@@ -242,9 +242,7 @@ func (r bootRefresh) plan(_ context.Context, m *Manager) (*operation, error) {
 		if _, err := m.sys.Boot.Hook(ctx); err != nil {
 			return err
 		}
-		notes, err := m.refreshMenu(ctx, r.dataset)
-		op.result.Notes = append(op.result.Notes, notes...)
-		return err
+		return m.refreshStep(op, r.dataset).Do(ctx)
 	}})
 	return op, nil
 }

@@ -131,13 +131,19 @@ func TestRollbackDefault(t *testing.T) {
 	})
 }
 
+// toRollBack is a host with be-2, which was changed after be-2@mine.
+func toRollBack(t *testing.T) *betest.World {
+	w := split(t)
+	do(t, w, be.Create{Name: "be-2"})
+	do(t, w, be.Create{Name: "be-2@mine"})
+	w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+	return w
+}
+
 // Somebody booted it by hand, half-way: it is not changed while it runs.
 func TestRollbackOfTheRunningOneWaits(t *testing.T) {
 	for n := 1; ; n++ {
-		w := split(t)
-		do(t, w, be.Create{Name: "be-2"})
-		do(t, w, be.Create{Name: "be-2@mine"})
-		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+		w := toRollBack(t)
 		if !cut(t, w, be.Rollback{Name: "be-2@mine"}, n) {
 			break
 		}
@@ -158,10 +164,7 @@ func TestRollbackOfTheRunningOneWaits(t *testing.T) {
 // coming to its end.
 func TestRollbackEndsBesideOtherTools(t *testing.T) {
 	for n := 1; ; n++ {
-		w := split(t)
-		do(t, w, be.Create{Name: "be-2"})
-		do(t, w, be.Create{Name: "be-2@mine"})
-		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+		w := toRollBack(t)
 		if !cut(t, w, be.Rollback{Name: "be-2@mine"}, n) {
 			break
 		}
@@ -177,10 +180,7 @@ func TestRollbackEndsBesideOtherTools(t *testing.T) {
 // when the machine recovers.
 func TestRollbackTakesNothingWrittenSince(t *testing.T) {
 	for n := 1; ; n++ {
-		w := split(t)
-		do(t, w, be.Create{Name: "be-2"})
-		do(t, w, be.Create{Name: "be-2@mine"})
-		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+		w := toRollBack(t)
 		w.ZFS.SetNumber("rpool/ROOT/be-2", "written", 4096)
 		if !cut(t, w, be.Rollback{Name: "be-2@mine"}, n) {
 			break
@@ -203,10 +203,7 @@ func TestRollbackTakesNothingWrittenSince(t *testing.T) {
 // Once the root has gone back the boot dataset follows, and a snapshot of nothing
 // new that came since stays.
 func TestRollbackOfTheSecondPoolFollows(t *testing.T) {
-	w := split(t)
-	do(t, w, be.Create{Name: "be-2"})
-	do(t, w, be.Create{Name: "be-2@mine"})
-	w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+	w := toRollBack(t)
 	w.Put("bpool/BOOT/be-2", "later", "x")
 	w.ZFS.SetNumber("rpool/ROOT/be-2", "written", 4096)
 	for n := 1; ; n++ {

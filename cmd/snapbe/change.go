@@ -37,17 +37,18 @@ func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
 	opts := be.Options{DryRun: c.DryRun, Patience: a.cli.Wait, Waiting: func(holder string) {
 		a.tui.tell("waiting for another snapbe: " + holder)
 	}}
-	if !c.DryRun {
+	switch {
+	case c.DryRun:
+	case ask:
 		opts.Step = a.tui.step
-		opts.Announce = func(p be.Plan) { a.tui.announce(p, false) }
-	}
-	if ask && !c.DryRun {
-		opts.Announce = nil
 		opts.Confirm = func(p be.Plan) bool {
 			a.tui.announce(p, true)
 			noTerminal = !a.tui.canAsk()
 			return !noTerminal && a.tui.askToGoOn()
 		}
+	default:
+		opts.Step = a.tui.step
+		opts.Announce = func(p be.Plan) { a.tui.announce(p, false) }
 	}
 	res, err := m.Do(a.ctx, r, opts)
 	switch {
