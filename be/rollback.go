@@ -2,6 +2,7 @@ package be
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -187,8 +188,11 @@ func (m *Manager) rolledBack(ctx context.Context, args rollbackArgs, what string
 	bound := args.Upto
 	args.Upto, args.Newer = nil, true // to look, and not to refuse
 	l, err := m.rollbackList(ctx, 0, args, what)
-	if err != nil {
+	var refused *Error
+	if errors.As(err, &refused) {
 		return 0, false, nil // nothing can go back any more
+	} else if err != nil {
+		return 0, false, err
 	}
 	switch appeared := l.newest > upto(bound, 0); {
 	case !appeared && (l.loses == args.Loses || l.loses == 0):
