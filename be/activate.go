@@ -25,6 +25,30 @@ type activateArgs struct {
 	// which it came with.
 	NewUUID bool   `json:"newUUID,omitempty"`
 	OldUUID string `json:"oldUUID,omitempty"`
+
+	// Source is the root dataset of the BE that is synced from, which is the
+	// previous one; "" where nothing is synced. Snap names the snapshots,
+	// OldSynced is what the BE had taken over before.
+	Source    string `json:"source,omitempty"`
+	Snap      string `json:"snap,omitempty"`
+	OldSynced string `json:"oldSynced,omitempty"`
+	// Share is the share, where it is snapshotted.
+	Share string `json:"share,omitempty"`
+	// Handover is what is left to do at the first boot.
+	Handover    string `json:"handover,omitempty"`
+	OldHandover string `json:"oldHandover,omitempty"`
+}
+
+func (a activateArgs) sync() syncArgs {
+	return syncArgs{Source: a.Source, From: a.Previous, Target: a.Dataset, Snap: syncPrefix + a.Snap, Old: a.OldSynced}
+}
+
+// synced is the BE's sync point once it is activated.
+func (a activateArgs) synced() string {
+	if a.Source == "" {
+		return a.OldSynced
+	}
+	return syncPoint{a.Previous, syncPrefix + a.Snap}.String()
 }
 
 func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -37,7 +61,8 @@ func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.planActivate(ctx, st, b, st.previousFor(b), activation{"activate", what, r.Reboot})
+	return m.planActivate(ctx, st, b, activation{kind: "activate", what: what, previous: st.previousFor(b),
+		reboot: r.Reboot, syncing: r.Syncing})
 }
 
 func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -53,16 +78,28 @@ func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if def, ok := st.byUUID(st.props.Local(propDefault)); ok && b.Running {
 		previous = def.UUID // a failback that is taken back can be asked for again
 	}
-	return m.planActivate(ctx, st, b, previous, activation{"failback", fmt.Sprintf("fail back to %q", b.Name), r.Reboot})
+	what := fmt.Sprintf("fail back to %q", b.Name)
+	if r.Share != "" {
+		if err := m.checkShareSnapshot(ctx, st, r.Share, what); err != nil {
+			return nil, err
+		}
+	}
+	return m.planActivate(ctx, st, b, activation{kind: "failback", what: what, previous: previous,
+		reboot: r.Reboot, syncing: r.Syncing, share: r.Share})
 }
 
-// activation says what an activation is called, and whether a reboot follows.
+// activation says what an activation is called and what goes along.
 type activation struct {
 	kind, what string
-	reboot     bool
+	// previous is the UUID that failback then leads to.
+	previous string
+	reboot   bool
+	syncing  Syncing
+	// share is a snapshot that the share goes back to at the first boot.
+	share string
 }
 
-func (m *Manager) planActivate(ctx context.Context, st *state, b BE, previous string, a activation) (*operation, error) {
+func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activation) (*operation, error) {
 	boot, err := m.bootable(ctx, b, a.what)
 	if err != nil {
 		return nil, err
@@ -73,8 +110,9 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, previous st
 		return nil, err
 	}
 	args := activateArgs{
-		UUID: b.UUID, Dataset: b.Dataset, Previous: previous, Roots: b.datasets(),
+		UUID: b.UUID, Dataset: b.Dataset, Previous: a.previous, Roots: b.datasets(),
 		OldDefault: st.props.Local(propDefault), OldPrevious: st.props.Local(propPrevious),
+		OldSynced: b.synced, OldHandover: st.props.Local(propHandover),
 	}
 	if v := props["bootfs"].Value; v != "-" {
 		args.OldBootfs = v
@@ -87,14 +125,39 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, previous st
 		}
 		args.OldUUID = d.Local(propUUID)
 	}
-	op := m.activateOperation(a.kind, m.sys.UUID(), a.what, args, boots{args.UUID: boot})
+	s, err := m.planActivateSync(ctx, st, b, a)
+	if err != nil {
+		return nil, err
+	}
+	ho := handover{To: args.UUID, Restore: a.share}
+	if s != nil {
+		args.Source, ho.From = s.source.Dataset, s.source.UUID
+	}
+	if !b.Running {
+		args.Share, args.Snap = st.share, m.autoSnap()
+	}
+	args.Handover = ho.String()
+	op := m.activateOperation(a.kind, m.sys.UUID(), a.what, args, boots{args.UUID: boot}, s, a.reboot)
 	op.plan.root = st.root
 	op.result.Name = b.Name
+	if s != nil {
+		op.plan.Notes, op.result.Sync = s.notes(), s.report
+	}
 	if a.reboot {
 		op.next = rebootRequest{}
 		op.plan.Notes = append(op.plan.Notes, "then the machine reboots")
 	}
 	return op, nil
+}
+
+// planActivateSync plans the sync that goes along; nil where there is none. The
+// BE that runs has the files already.
+func (m *Manager) planActivateSync(ctx context.Context, st *state, b BE, a activation) (*syncing, error) {
+	source, ok := st.running()
+	if !ok || b.Running || a.syncing.Without || source.UUID == "" {
+		return nil, nil
+	}
+	return m.planSync(ctx, st, source, b, a.syncing.Strict, a.what)
 }
 
 // previousFor is where failback leads once b is activated: to the BE that
@@ -110,28 +173,26 @@ func (st *state) previousFor(b BE) string {
 	return ""
 }
 
-// activateOperation: the default is one property set together with the
-// previous one, in one transaction group; menu and bootfs follow from it.
-// Until the menu is renamed into place the machine boots the old BE, and
-// after that the new one.
-func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fresh boots) *operation {
+// activateOperation: the default is one property set together with the previous
+// one, the sync point and what is left for the first boot, in one transaction
+// group; menu and bootfs follow from it. Until the menu is renamed into place
+// the machine boots the old BE, and after that the new one.
+func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fresh boots, s *syncing, quiesce bool) *operation {
 	root := rootOf(args.Dataset)
 	op := &operation{kind: kind, id: id, args: args, verb: what, plan: Plan{Title: what}}
+	if quiesce {
+		op.add(m.quiesceStep(op))
+	}
 	if args.NewUUID {
 		op.add(m.giveUUID(args))
 	}
-	op.add(journal.Step{
-		Name: "choose it as the default",
-		Do: func(ctx context.Context) error {
-			return m.setBoot(ctx, root, args.UUID, args.Previous)
-		},
-		Undo: func(ctx context.Context) error {
-			if err := m.setBoot(ctx, root, args.OldDefault, args.OldPrevious); err != nil {
-				return err
-			}
-			return m.undoMenu(ctx)
-		},
-	})
+	if args.Source != "" {
+		m.addSync(op, id, args.sync(), s)
+	}
+	if args.Share != "" {
+		op.add(m.shareSnapshotStep(id, args.Share, args.Snap, args.UUID))
+	}
+	op.add(m.chooseStep(root, args))
 	follows := len(op.steps)
 	op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error {
 		notes, err := m.updateMenu(ctx, fresh, false)
@@ -156,14 +217,53 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 		}
 		return m.sys.ZFS.Set(ctx, changes)
 	}})
+	if args.Source != "" || args.Share != "" {
+		op.add(m.tidyStep(op, args.Share))
+	}
 	op.committed = func(ctx context.Context) (int, bool, error) {
-		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propDefault, propPrevious}})
-		if err != nil {
-			return 0, false, err
-		}
-		return follows, ds[0].Local(propDefault) == args.UUID && ds[0].Local(propPrevious) == args.Previous, nil
+		ok, err := m.chosen(ctx, root, args)
+		return follows, ok, err
 	}
 	return op
+}
+
+// quiesceStep makes sure that the sync sees a host at rest. What goes wrong
+// after it makes carryOut bring the host back.
+func (m *Manager) quiesceStep(op *operation) journal.Step {
+	return journal.Step{Name: "bring the host to rescue.target", Do: func(ctx context.Context) error {
+		op.quiesced = true
+		return m.sys.Host.Quiesce(ctx)
+	}}
+}
+
+// chooseStep is the point of no return: what boots, in one transaction group.
+func (m *Manager) chooseStep(root string, args activateArgs) journal.Step {
+	return journal.Step{
+		Name: "choose it as the default",
+		Do: func(ctx context.Context) error {
+			return m.setBoot(ctx, root, args.UUID, args.Previous, args.Handover, setSynced(args.Dataset, args.synced()))
+		},
+		Undo: func(ctx context.Context) error {
+			err := m.setBoot(ctx, root, args.OldDefault, args.OldPrevious, args.OldHandover, setSynced(args.Dataset, args.OldSynced))
+			if err != nil {
+				return err
+			}
+			return m.undoMenu(ctx)
+		},
+	}
+}
+
+// chosen tells whether the choice was made: with a sync, its point tells it from
+// an earlier choice of the same BE.
+func (m *Manager) chosen(ctx context.Context, root string, args activateArgs) (bool, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propDefault, propPrevious, propHandover}})
+	if err != nil {
+		return false, err
+	}
+	synced, err := m.syncedOf(ctx, args.Dataset)
+	d := ds[0]
+	return d.Local(propDefault) == args.UUID && d.Local(propPrevious) == args.Previous &&
+		d.Local(propHandover) == args.Handover && synced == args.synced(), err
 }
 
 // rootOf is the container that a BE's dataset lies in.
@@ -185,15 +285,18 @@ func (m *Manager) giveUUID(args activateArgs) journal.Step {
 	}
 }
 
-// setBoot sets what boots and what failback leads to, in one transaction group.
-func (m *Manager) setBoot(ctx context.Context, root, def, previous string) error {
+// setBoot sets what boots, what failback leads to and what the first boot has to
+// do, and whatever else goes with it, in one transaction group.
+func (m *Manager) setBoot(ctx context.Context, root, def, previous, handover string, more ...zfs.Change) error {
 	c := zfs.Change{Dataset: root, Set: zfs.Props{propDefault: def}}
-	if previous == "" {
-		c.Inherit = []string{propPrevious}
-	} else {
-		c.Set[propPrevious] = previous
+	for prop, value := range map[string]string{propPrevious: previous, propHandover: handover} {
+		if value == "" {
+			c.Inherit = append(c.Inherit, prop)
+		} else {
+			c.Set[prop] = value
+		}
 	}
-	return m.sys.ZFS.Set(ctx, []zfs.Change{c})
+	return m.sys.ZFS.Set(ctx, append([]zfs.Change{c}, more...))
 }
 
 // rebootRequest follows an operation that ended well.

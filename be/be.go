@@ -28,6 +28,18 @@ const (
 	propPrevious = "org.snapbe:previous"
 	propJournal  = "org.snapbe:journal"
 	propBooted   = "org.snapbe:booted"
+	// propHandover says, on the BE root container, what is to be done at the
+	// first boot of the activated BE; see handover.go.
+	propHandover = "org.snapbe:handover"
+	// propSynced says, on a BE, which state of another one it has taken over;
+	// see syncpoint.go.
+	propSynced = "org.snapbe:synced"
+	// propShare and propShareDirs name, on the BE root container, the dataset
+	// of the share and the directories of /var that are in it; propShareFor,
+	// on a snapshot of it, the BE whose activation it was made for.
+	propShare     = "org.snapbe:share"
+	propShareDirs = "org.snapbe:sharedirs"
+	propShareFor  = "org.snapbe:for"
 	// propBootRoot and propGrub name, on the BE root container, where boot
 	// datasets and GRUB's directory are, as init found or made them.
 	propBootRoot = "org.snapbe:bootroot"
@@ -46,8 +58,14 @@ type System struct {
 	LockFile string
 	// Command is how the user called snapbe, for the lock's holder.
 	Command string
-	Now     func() time.Time
-	UUID    func() string
+	// ShareSnapshots is how many snapshots of the share are kept that snapbe
+	// made by itself; 0 keeps all.
+	ShareSnapshots int
+	// BeforeFile, where set, is asked before each change of a file in a BE or
+	// the share; for tests.
+	BeforeFile func(what string) error
+	Now        func() time.Time
+	UUID       func() string
 }
 
 // Bootloader is what the life cycle asks of the boot loader; bootloader.GRUB
@@ -94,6 +112,10 @@ type Host interface {
 	HasGRUB() bool
 	// Reboot asks the service manager for a reboot and returns.
 	Reboot(ctx context.Context) error
+	// Quiesce ends all that is not needed for single-user work, and returns
+	// when it has ended; Resume starts it again.
+	Quiesce(ctx context.Context) error
+	Resume(ctx context.Context) error
 }
 
 // BE is a boot environment as it stands on the pool.
@@ -128,6 +150,8 @@ type BE struct {
 	// Datasets and Snapshots are filled where asked for.
 	Datasets  []Dataset  `json:"datasets,omitempty"`
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
+
+	synced string
 }
 
 // Dataset is one of the datasets of a BE.

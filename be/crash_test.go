@@ -20,70 +20,123 @@ type crashCase struct {
 	name    string
 	arrange func(t *testing.T, w *betest.World)
 	request be.Request
+	// forward is one that writes to what runs: where it stops, nothing is taken
+	// back, and doing it again ends it.
+	forward bool
 }
 
 // crashCases are every operation that is journaled.
 var crashCases = []crashCase{
-	{"create", nil, be.Create{Name: "new", Description: "x"}},
+	{"create", nil, be.Create{Name: "new", Description: "x"}, false},
 	{"create from snapshot", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "debian@mine"})
-	}, be.Create{Name: "new", From: "debian@mine"}},
+	}, be.Create{Name: "new", From: "debian@mine"}, false},
 	{"create beside a snapshot of the user's", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "debian@mine"})
-	}, be.Create{Name: "new"}},
+	}, be.Create{Name: "new"}, false},
 	{"create below a container that mounts", func(t *testing.T, w *betest.World) {
 		set(t, w, "rpool/ROOT", zfs.Props{"mountpoint": "/ROOT"})
 		if exists(w, "bpool/BOOT/debian") {
 			create(t, w, "bpool/BOOT/debian/x", zfs.Props{"canmount": "noauto"})
 		}
-	}, be.Create{Name: "new"}},
-	{"snapshot", nil, be.Create{Name: "debian@mine"}},
+	}, be.Create{Name: "new"}, false},
+	{"snapshot", nil, be.Create{Name: "debian@mine"}, false},
 	{"activate", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
-	}, be.Activate{Name: "be-2"}},
+	}, be.Activate{Name: "be-2"}, false},
 	{"activate one of another tool", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 		require.NoError(t, w.ZFS.Set(t.Context(), foreign("rpool/ROOT/be-2")))
 		set(t, w, "rpool/ROOT/be-2/opt", zfs.Props{"canmount": "on"})
 		do(t, w, be.BootUpdate{})
-	}, be.Activate{Name: "be-2"}},
+	}, be.Activate{Name: "be-2"}, false},
 	{"activate a twin", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 		set(t, w, "rpool/ROOT/be-2", zfs.Props{"org.opensolaris.libbe:uuid": named(t, w, "debian").UUID})
 		do(t, w, be.BootUpdate{})
-	}, be.Activate{Name: "be-2"}},
+	}, be.Activate{Name: "be-2"}, false},
 	{"failback", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 		do(t, w, be.Activate{Name: "be-2"})
 		require.NoError(t, w.Reboot())
-	}, be.Failback{}},
+	}, be.Failback{}, false},
 	{"rename", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
-	}, be.Rename{From: "be-2", To: "new"}},
+	}, be.Rename{From: "be-2", To: "new"}, false},
 	{"destroy", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 		do(t, w, be.Create{Name: "be-2@mine"})
-	}, be.Destroy{Name: "be-2", Snapshots: true}},
+	}, be.Destroy{Name: "be-2", Snapshots: true}, false},
 	{"destroy an origin", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 		do(t, w, be.Activate{Name: "be-2"})
 		require.NoError(t, w.Reboot())
-	}, be.Destroy{Name: "debian"}},
+	}, be.Destroy{Name: "debian"}, false},
 	{"destroy an unfinished one", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 		set(t, w, "rpool/ROOT/be-2", zfs.Props{"org.snapbe:op": "lost"})
 		do(t, w, be.BootUpdate{})
-	}, be.Destroy{Name: "be-2"}},
+	}, be.Destroy{Name: "be-2"}, false},
 	{"destroy a snapshot", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "debian@mine"})
-	}, be.Destroy{Name: "debian@mine"}},
+	}, be.Destroy{Name: "debian@mine"}, false},
 	{"rollback", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "be-2"})
 		do(t, w, be.Create{Name: "be-2@mine"})
 		w.Put("rpool/ROOT/be-2", "etc/motd", "later")
 		do(t, w, be.Create{Name: "be-2@newer"})
-	}, be.Rollback{Name: "be-2@mine", Newer: true}},
-	{"init", nil, be.Init{}},
+	}, be.Rollback{Name: "be-2@mine", Newer: true}, false},
+	{"init", nil, be.Init{}, false},
+	{"sync", synced, be.Sync{Name: "be-2"}, false},
+	{"activate with a sync", synced, be.Activate{Name: "be-2"}, false},
+	{"activate again after a change", func(t *testing.T, w *betest.World) {
+		synced(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		w.Put("rpool/ROOT/debian", "etc/adjtime", "late\n")
+	}, be.Activate{Name: "be-2"}, false},
+	{"handover", func(t *testing.T, w *betest.World) {
+		synced(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		w.Put("rpool/ROOT/debian", "etc/adjtime", "late\n")
+		require.NoError(t, w.Start())
+	}, be.Handover{}, true},
+	{"failback with a sync", func(t *testing.T, w *betest.World) {
+		synced(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		require.NoError(t, w.Reboot())
+		w.Put("rpool/ROOT/be-2", "etc/adjtime", "three\n")
+	}, be.Failback{}, false},
+	{"share", func(t *testing.T, w *betest.World) {
+		w.Put("rpool/ROOT/debian", "var/mail/ann", "a letter\n")
+	}, be.ShareInit{Dirs: []string{"mail"}}, false},
+	{"share more", func(t *testing.T, w *betest.World) {
+		do(t, w, be.ShareInit{Dirs: []string{"mail"}})
+	}, be.ShareInit{Dirs: []string{"spool"}}, false},
+	{"activate with a share", func(t *testing.T, w *betest.World) {
+		shared(t, w)
+		do(t, w, be.Create{Name: "be-2"})
+	}, be.Activate{Name: "be-2"}, false},
+	{"share restore", func(t *testing.T, w *betest.World) {
+		shared(t, w)
+		do(t, w, be.ShareSnapshot{Name: "mine"})
+		w.Put("rpool/VARSHARE", "mail/ann", "eaten")
+		w.Put("rpool/VARSHARE", "mail/new", "x")
+	}, be.ShareRestore{Snap: "mine", Paths: []string{"mail/ann", "mail/new"}}, false},
+	{"destroy one with snapshots of the share", func(t *testing.T, w *betest.World) {
+		shared(t, w)
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.Activate{Name: "be-2"})
+		do(t, w, be.Activate{Name: "debian"})
+	}, be.Destroy{Name: "be-2"}, false},
+}
+
+// shared is a host with a mailbox on the share.
+func shared(t *testing.T, w *betest.World) {
+	t.Helper()
+	w.Put("rpool/ROOT/debian", "var/mail/ann", "a letter\n")
+	do(t, w, be.ShareInit{Dirs: []string{"mail"}})
+	require.NoError(t, w.Reboot())
+	w.Put("rpool/VARSHARE", "mail/ann", "a letter\n") // below a nested /var there was none
 }
 
 // prepare makes the case's world once; each run begins with a copy of it.
@@ -167,7 +220,7 @@ func TestPowerCutAnywhere(t *testing.T) {
 					}
 					refusedWhilePending(t, w)
 					cutRecovery(t, w, before, after, n, false)
-					if c.name != "init" {
+					if c.name != "init" && !strings.HasPrefix(c.name, "activate again") { // see TestActivateAgainCut
 						cutRecovery(t, w, unmounted(before), unmounted(after), n, true)
 					}
 				}
@@ -192,7 +245,7 @@ func cutRecovery(t *testing.T, w *betest.World, before, after []string, n int, s
 		require.NoError(t, err)
 		// The machine starts in between, and mounts what mounts by itself.
 		if started {
-			require.NoError(t, again.Reboot())
+			require.NoError(t, again.Start())
 		}
 		wasCut := !started && !testing.Short() && cut(t, again, be.Recover{}, k)
 		do(t, again, be.Recover{})
@@ -206,6 +259,42 @@ func cutRecovery(t *testing.T, w *betest.World, before, after []string, n int, s
 		if !wasCut {
 			return
 		}
+	}
+}
+
+// timeless is a capture without what differs between two runs: the times in
+// names, and the operations' ids.
+func timeless(capture []string) (out []string) {
+	for _, l := range capture {
+		if strings.Contains(l, "org.snapbe:op=") {
+			continue
+		}
+		out = append(out, times.ReplaceAllString(l, "TIME"))
+	}
+	return out
+}
+
+// A BE that is activated once more boots by itself already, whatever becomes of
+// that: what it has of the files then is old or new, and its handover ends it.
+func TestActivateAgainCut(t *testing.T) {
+	for layout, l := range layouts {
+		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
+			i := slices.IndexFunc(crashCases, func(c crashCase) bool { return strings.HasPrefix(c.name, "activate again") })
+			world := crashCases[i].prepare(t, l)
+			for n := 1; ; n++ {
+				w := world()
+				if !cut(t, w, crashCases[i].request, n) {
+					break
+				}
+				require.NoError(t, w.Reboot(), "with its handover")
+				do(t, w, be.Recover{})
+				assert.Equal(t, "rpool/ROOT/be-2", w.Host.Running)
+				assert.Equal(t, "late\n", w.File("rpool/ROOT/be-2", "etc/adjtime"), "cut before change %d", n)
+				assert.Empty(t, w.File("rpool/ROOT/be-2", "etc/.adjtime.snapbe-new"))
+				assert.Empty(t, status(t, w).Problems)
+			}
+		})
 	}
 }
 
@@ -257,6 +346,11 @@ func TestErrorAnywhere(t *testing.T) {
 					var e *be.Error
 					if errors.As(err, &e) && e.Code == be.Pending {
 						do(t, w, be.Recover{})
+					}
+					if c.forward {
+						do(t, w, c.request)
+						same(t, timeless(after), timeless(w.Capture()))
+						continue
 					}
 					outcome(t, w, before, after, fmt.Sprintf("change %d failed", n))
 				}

@@ -34,7 +34,7 @@ var notCopied = map[string]bool{
 	"canmount": true, "volsize": true, "volblocksize": true,
 	"utf8only": true, "normalization": true, "casesensitivity": true, "version": true,
 	"encryption": true, "keyformat": true, "keylocation": true, "pbkdf2iters": true,
-	propUUID: true, propDescription: true, propOp: true, propBooted: true,
+	propUUID: true, propDescription: true, propOp: true, propBooted: true, propSynced: true,
 }
 
 func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -85,7 +85,7 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	if r.Activate {
 		op.next = Activate{Name: r.Name}
-		op.nextSteps = m.activateOperation("activate", "", "", activateArgs{Dataset: c.roots()[0]}, nil).stepNames()
+		op.nextSteps = m.activateOperation("activate", "", "", c.activation(), nil, nil, false).stepNames()
 	}
 	return op, nil
 }
@@ -532,6 +532,16 @@ func parent(name string) string {
 		return name[:i]
 	}
 	return ""
+}
+
+// activation is what activating the new BE would be recorded as, as far as its
+// steps' names depend on it.
+func (c *creation) activation() activateArgs {
+	args := activateArgs{Dataset: c.roots()[0], Share: c.st.share}
+	if run, ok := c.st.running(); ok && run.UUID != "" {
+		args.Source = run.Dataset
+	}
+	return args
 }
 
 // newBE is the new one as later steps see it.

@@ -23,6 +23,8 @@ type destroyArgs struct {
 	All    bool     `json:"all,omitempty"`
 	With   []string `json:"with,omitempty"`
 	Origin bool     `json:"origin,omitempty"`
+	// Kept tells that there may be snapshots elsewhere that were made for it.
+	Kept bool `json:"kept,omitempty"`
 	// Mark is that of an operation which left the BE unfinished.
 	Mark string `json:"mark,omitempty"`
 	// Upto is, for each root, when the newest thing below it was made that
@@ -66,7 +68,8 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := r.refuse(st, b, what); err != nil {
 		return nil, err
 	}
-	args := destroyArgs{Roots: b.datasets(), UUID: b.UUID, All: r.Snapshots, Origin: r.Origin, Mark: b.Unfinished}
+	args := destroyArgs{Roots: b.datasets(), UUID: b.UUID, All: r.Snapshots, Origin: r.Origin, Mark: b.Unfinished,
+		Kept: st.share != "" || slices.ContainsFunc(st.bes, func(b BE) bool { return b.synced != "" })}
 	for _, w := range r.With {
 		of, s, ok := splitName(w)
 		if !ok || of != b.Name {
@@ -124,7 +127,12 @@ func (r Destroy) refuse(st *state, b BE, what string) error {
 		return refuse(Busy, "snapbe activate another one and reboot into it first", "%s: it is running", what)
 	case b.Default:
 		return refuse(Busy, "snapbe activate another one first", "%s: it is the one that boots next", what)
-	case !r.Force:
+	}
+	if h, ok := st.handover(); ok && b.UUID != "" && h.From == b.UUID {
+		return refuse(Busy, fmt.Sprintf("boot %s first, or activate another one", st.nameOf(h.To)),
+			"%s: what changed last in it is still to be synced to %s, when that boots", what, st.nameOf(h.To))
+	}
+	if !r.Force {
 		return st.refuseMounted(b, what, ", or -f")
 	}
 	return nil
@@ -350,6 +358,18 @@ func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.
 	op.add(journal.Step{Name: "forget it as the previous one", Final: true, Do: func(ctx context.Context) error {
 		return m.forgetPrevious(ctx, rootOf(root), args.UUID)
 	}})
+	if args.Kept {
+		op.add(journal.Step{Name: "drop what was kept for it: sync points, snapshots of the share", Final: true, Do: func(ctx context.Context) error {
+			notes, err := m.pruneShare(ctx, func(s ShareSnap) bool { return args.UUID != "" && s.uuid == args.UUID })
+			if err == nil {
+				var more []string
+				more, err = m.dropOldPoints(ctx)
+				notes = append(notes, more...)
+			}
+			op.result.Notes = append(op.result.Notes, notes...)
+			return err
+		}})
+	}
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		_, ok, err := m.byDataset(ctx, root)
 		return first + 1, !ok, err

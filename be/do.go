@@ -33,6 +33,8 @@ type operation struct {
 	next Request
 	// nextSteps are the names of next's steps, for the plan.
 	nextSteps []string
+	// quiesced tells that the host was brought to single-user work.
+	quiesced bool
 }
 
 func (op *operation) add(s journal.Step) { op.steps = append(op.steps, s) }
@@ -70,8 +72,13 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 		return Result{}, err
 	}
 	defer unlock()
-	if _, ok := r.(Recover); ok {
+	switch r.(type) {
+	case Recover:
 		return m.recoverPending(ctx, o)
+	case Handover:
+		if err := m.recoverBefore(ctx, o); err != nil {
+			return Result{}, err
+		}
 	}
 	op, err := m.planned(ctx, r)
 	if err != nil {
@@ -115,11 +122,16 @@ func (p Plan) same(q Plan) bool {
 	return p.Title == q.Title && slices.Equal(p.Steps, q.Steps) && slices.Equal(p.Notes, q.Notes)
 }
 
-func (m *Manager) carryOut(ctx context.Context, op *operation, o Options) (Result, error) {
-	res := op.result
+func (m *Manager) carryOut(ctx context.Context, op *operation, o Options) (res Result, err error) {
+	res = op.result
 	if o.DryRun || op.empty() {
 		return res, nil
 	}
+	defer func() {
+		if err != nil && op.quiesced {
+			err = errors.Join(err, m.sys.Host.Resume(context.WithoutCancel(ctx)))
+		}
+	}()
 	if o.Announce != nil {
 		o.Announce(op.plan)
 	}
@@ -127,10 +139,14 @@ func (m *Manager) carryOut(ctx context.Context, op *operation, o Options) (Resul
 		return res, err
 	}
 	res.Notes = append(res.Notes, op.result.Notes...)
+	res.Sync = op.result.Sync
 	if op.next != nil {
 		next, err := m.planned(ctx, op.next)
 		if err != nil {
 			return res, err
+		}
+		if o.Announce != nil && len(next.plan.Notes) > 0 {
+			o.Announce(next.plan)
 		}
 		then, err := m.carryOut(ctx, next, Options{Step: o.Step})
 		res.Notes = append(res.Notes, then.Notes...)

@@ -191,7 +191,7 @@ func (st *state) refuseOtherBoot(there mount.Mounted, b BE, what string) error {
 }
 
 // Exec runs a command in an inactive BE and returns its exit code. The command
-// sees the BE as if it ran, with GRUB's shared directory; no service starts,
+// sees the BE as if it ran, with GRUB's shared directory and the share; no service starts,
 // and nothing stays when it ends, however it ends. Afterwards the boot menu
 // follows from what it left behind; the notes tell what that menu lacks, such
 // as a kernel without an initrd.
@@ -218,6 +218,9 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 	x.Env = append(os.Environ(), "SNAPBE_EXEC="+b.Name)
 	if st.grub != "" {
 		x.Extra = append(x.Extra, mount.Entry{Dataset: st.grub, Dir: "boot/grub"})
+	}
+	if st.share != "" { // without it, links of /var lead nowhere
+		x.Extra = append(x.Extra, mount.Entry{Dataset: st.share, Dir: shareDir[1:]})
 	}
 	code, err = m.sys.Host.Exec(ctx, t, x.ExecSpec)
 	if err != nil {

@@ -22,27 +22,27 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func planCases() []crashCase {
 	second := func(t *testing.T, w *betest.World) { do(t, w, be.Create{Name: "be-2"}) }
 	return append(crashCases[:len(crashCases):len(crashCases)],
-		crashCase{"create without a name", nil, be.Create{}},
-		crashCase{"create and activate", nil, be.Create{Name: "new", Activate: true}},
-		crashCase{"activate and reboot", second, be.Activate{Name: "be-2", Reboot: true}},
+		crashCase{"create without a name", nil, be.Create{}, false},
+		crashCase{"create and activate", nil, be.Create{Name: "new", Activate: true}, false},
+		crashCase{"activate and reboot", second, be.Activate{Name: "be-2", Reboot: true}, false},
 		crashCase{"destroy a mounted one", func(t *testing.T, w *betest.World) {
 			second(t, w)
 			do(t, w, be.Mount{Name: "be-2"})
-		}, be.Destroy{Name: "be-2", Force: true}},
-		crashCase{"mount", second, be.Mount{Name: "be-2"}},
+		}, be.Destroy{Name: "be-2", Force: true}, false},
+		crashCase{"mount", second, be.Mount{Name: "be-2"}, false},
 		crashCase{"unmount", func(t *testing.T, w *betest.World) {
 			second(t, w)
 			do(t, w, be.Mount{Name: "be-2"})
-		}, be.Unmount{Name: "be-2"}},
-		crashCase{"boot update", nil, be.BootUpdate{}},
-		crashCase{"boot install", nil, be.BootInstall{}},
+		}, be.Unmount{Name: "be-2"}, false},
+		crashCase{"boot update", nil, be.BootUpdate{}, false},
+		crashCase{"boot install", nil, be.BootInstall{}, false},
 		crashCase{"boot mount", func(t *testing.T, w *betest.World) {
 			for _, m := range w.Host.Mounted {
 				if m.Dir == "/boot" {
 					require.NoError(t, w.Host.Detach("/boot", false))
 				}
 			}
-		}, be.BootMount{}},
+		}, be.BootMount{}, false},
 	)
 }
 

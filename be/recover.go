@@ -78,8 +78,18 @@ func (m *Manager) rebuild(st *state, rec journal.Record) (op *operation, err err
 		op, err = build(rec, func(a snapshotArgs) *operation { return m.snapshotOperation(rec.ID, a, nil) })
 	case "activate", "failback":
 		op, err = build(rec, func(a activateArgs) *operation {
-			return m.activateOperation(rec.Kind, rec.ID, fmt.Sprintf("%s %q", rec.Kind, path.Base(a.Dataset)), a, nil)
+			return m.activateOperation(rec.Kind, rec.ID, fmt.Sprintf("%s %q", rec.Kind, path.Base(a.Dataset)), a, nil, nil, false)
 		})
+	case "sync":
+		op, err = build(rec, func(a syncArgs) *operation {
+			return m.syncOperation(rec.ID, fmt.Sprintf("sync to %q", path.Base(a.Target)), a, nil)
+		})
+	case "handover":
+		op, err = build(rec, func(a handoverArgs) *operation { return m.handoverOperation(st, rec.ID, a, nil) })
+	case "share":
+		op, err = build(rec, func(a shareArgs) *operation { return m.shareOperation(rec.ID, a) })
+	case "share-restore":
+		op, err = build(rec, func(a restoreArgs) *operation { return m.restoreOperation(rec.ID, a) })
 	case "rename":
 		op, err = build(rec, func(a renameArgs) *operation { return m.renameOperation(rec.ID, a) })
 	case "destroy":

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"snapbe/internal/mount"
+	"snapbe/synclist"
 )
 
 // Request is something to do: one of the types below.
@@ -63,6 +64,8 @@ type Result struct {
 	Dir string `json:"dir,omitempty"`
 	// Notes are what the user should know after.
 	Notes []string `json:"notes,omitempty"`
+	// Sync is what a sync did to each file that it had to do with, or would do.
+	Sync *synclist.Report `json:"sync,omitempty"`
 }
 
 // Create makes a BE, or with a name of the form BE@SNAP a snapshot.
@@ -77,16 +80,67 @@ type Create struct {
 	Activate bool
 }
 
-// Activate makes a BE the one that boots from now on.
+// Activate makes a BE the one that boots from now on, with the files of the
+// synclist as they are in the one that runs.
 type Activate struct {
-	Name   string
+	Name string
+	// Reboot follows; before it, the host is brought to rescue.target, so that
+	// nothing changes any more.
 	Reboot bool
+	Syncing
+}
+
+// Syncing says how an activation goes about the synclist.
+type Syncing struct {
+	// Strict refuses where a file has changed on both sides.
+	Strict bool
+	// Without leaves the sync out, now and at the first boot.
+	Without bool
 }
 
 // Failback makes the previous BE the one that boots from now on.
 type Failback struct {
 	Reboot bool
+	// Share is a snapshot that the share goes back to at the first boot; ""
+	// leaves the share as it is.
+	Share string
+	Syncing
 }
+
+// Sync brings the files of the synclist from the BE that runs to another one.
+type Sync struct {
+	Name   string
+	Strict bool
+}
+
+// Handover does what an activation left for the first boot: it syncs once more,
+// from the other BE as it was shut down.
+type Handover struct{}
+
+// ShareInit makes the share, or adds directories of /var to it. What is below
+// them moves when a BE boots.
+type ShareInit struct {
+	// Dirs are those to share; none takes the default ones.
+	Dirs []string
+}
+
+// ShareMount mounts the share and places the running BE's directories on it,
+// early at boot.
+type ShareMount struct{}
+
+// ShareSnapshot makes a snapshot of the share, of the user's own; Name "" is the
+// time.
+type ShareSnapshot struct{ Name string }
+
+// ShareRestore brings paths of the share, such as mail/alice, back to what they
+// were in a snapshot; no path is all of it.
+type ShareRestore struct {
+	Snap  string
+	Paths []string
+}
+
+// ShareDestroy takes a snapshot of the share away.
+type ShareDestroy struct{ Snap string }
 
 // Rename gives an inactive BE another name.
 type Rename struct{ From, To string }
@@ -168,6 +222,10 @@ type Status struct {
 	Running  string `json:"running,omitempty"`
 	Default  string `json:"default,omitempty"`
 	Previous string `json:"previous,omitempty"`
+	// Share is the dataset of the share, "" where there is none, ShareDirs the
+	// directories of /var that are in it.
+	Share     string   `json:"share,omitempty"`
+	ShareDirs []string `json:"share_dirs,omitempty"`
 	// Pending describes an operation that was interrupted; "" where none.
 	Pending string `json:"pending,omitempty"`
 	// Busy tells who holds the lock; "" where nobody does.

@@ -168,7 +168,13 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 			return m.sys.ZFS.Rollback(ctx, l.to, l.goes)
 		}})
 	}
-	op.add(journal.Step{Name: "take the mark off", Final: true, Do: func(ctx context.Context) error { return m.dropMark(ctx, root, id, "") }})
+	op.add(journal.Step{Name: "take the mark off", Final: true, Do: func(ctx context.Context) error {
+		// What it took over from another BE since the snapshot has gone.
+		if err := m.sys.ZFS.Set(ctx, []zfs.Change{setSynced(root, "")}); err != nil {
+			return err
+		}
+		return m.dropMark(ctx, root, id, "")
+	}})
 	op.add(m.refreshStep(op, root))
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		d, ok, err := m.byDataset(ctx, root)

@@ -22,6 +22,10 @@ type state struct {
 	props    zfs.Dataset
 	bootRoot string
 	grub     string
+	// share is the dataset of the share, "" where there is none, shareDirs the
+	// directories of /var that are in it.
+	share     string
+	shareDirs []string
 	// bes are sorted by age, oldest first.
 	bes []BE
 	// mounts is where datasets are mounted for everybody.
@@ -39,6 +43,7 @@ var stateProps = []string{
 	"mountpoint", "canmount",
 	propUUID, propPolicy, propDescription, propOp, propBooted,
 	propDefault, propPrevious, propJournal, propBootRoot, propGrub,
+	propHandover, propSynced, propShare, propShareDirs,
 }
 
 // rootContainer is the BE root container and the running BE's dataset, which
@@ -79,6 +84,8 @@ func (m *Manager) read(ctx context.Context) (*state, error) {
 	st := &state{root: root, props: all[0], mounts: mounts}
 	st.bootRoot = st.props.Local(propBootRoot)
 	st.grub = st.props.Local(propGrub)
+	st.share = st.props.Local(propShare)
+	st.shareDirs = strings.Fields(st.props.Local(propShareDirs))
 	for _, d := range all[1:] {
 		st.taken = append(st.taken, d.Name)
 		if isBE(d) {
@@ -147,6 +154,7 @@ func (st *state) newBE(d zfs.Dataset, running string) BE {
 		Description: d.Local(propDescription),
 		Origin:      d.Value("origin"),
 		Unfinished:  d.Local(propOp),
+		synced:      d.Local(propSynced),
 	}
 	b.Booted, _ = time.Parse(time.RFC3339, d.Local(propBooted))
 	if b.UUID != "" {

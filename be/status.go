@@ -19,7 +19,7 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Root: st.root, BootRoot: st.bootRoot, Grub: st.grub, Adopted: st.adopted(), Busy: m.busy()}
+	s := Status{Root: st.root, BootRoot: st.bootRoot, Grub: st.grub, Adopted: st.adopted(), Busy: m.busy(), Share: st.share, ShareDirs: st.shareDirs}
 	for _, b := range st.bes {
 		switch {
 		case b.Running:
@@ -39,6 +39,9 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 	}
 	if text := st.props.Local(propJournal); text != "" {
 		s.Pending = pendingText(text)
+	}
+	if h, ok := st.handover(); ok && h.due(st) {
+		s.Problems = append(s.Problems, "what was left for the first boot of this boot environment is not done, and its synced files may be old: snapbe handover")
 	}
 	switch {
 	case !s.Adopted:

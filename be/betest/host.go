@@ -12,6 +12,7 @@ import (
 
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
+	"snapbe/internal/zfs/zfsfake"
 )
 
 var ctx = context.Background()
@@ -25,6 +26,8 @@ type hostState struct {
 	// User makes the caller one without privileges, NoGRUB takes GRUB away.
 	User, NoGRUB bool
 	Rebooted     bool
+	// Quiet is true while the host is in rescue.target.
+	Quiet bool
 }
 
 // Host is the operating system.
@@ -36,12 +39,12 @@ type Host struct {
 	Command func(root *os.Root, argv []string) int
 }
 
-// boot makes a BE the running one, with the datasets that it mounts.
-func (h *Host) boot(dataset string) {
+// Boot makes a BE the running one, with the datasets that it mounts.
+func (h *Host) Boot(dataset string) {
 	for _, m := range h.Mounted {
 		h.w.ZFS.SetMounted(m.Dataset, false)
 	}
-	h.Running, h.Mounted = dataset, nil
+	h.Running, h.Mounted, h.Quiet = dataset, nil, false
 	h.mountAt(dataset, "/")
 	base := filepath.Base(dataset)
 	ds, err := h.w.ZFS.Get(ctx, zfs.Query{Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"mountpoint", "canmount"}})
@@ -107,7 +110,7 @@ func (h *Host) assemble(t mount.Tree) (string, error) {
 		if err := os.MkdirAll(at, 0o755); err != nil {
 			return "", err
 		}
-		if err := os.CopyFS(at, os.DirFS(h.w.ZFS.Dir(e.Dataset))); err != nil {
+		if err := zfsfake.CopyTree(h.w.ZFS.Dir(e.Dataset), at); err != nil {
 			return "", err
 		}
 	}
@@ -115,7 +118,7 @@ func (h *Host) assemble(t mount.Tree) (string, error) {
 }
 
 // View is be.Host's; what f changes goes back into the datasets.
-func (h *Host) View(t mount.Tree, readOnly bool, f func(*os.Root) error) error {
+func (h *Host) View(t mount.Tree, readOnly bool, f func(*os.Root) error) (err error) {
 	if !readOnly {
 		if err := h.w.change("view"); err != nil {
 			return err
@@ -131,10 +134,10 @@ func (h *Host) View(t mount.Tree, readOnly bool, f func(*os.Root) error) error {
 		return err
 	}
 	defer root.Close()
-	if err := f(root); err != nil || readOnly {
-		return err
+	if !readOnly { // also what a power cut in f leaves
+		defer func() { err = errors.Join(err, h.giveBack(t, dir)) }()
 	}
-	return h.giveBack(t, dir)
+	return f(root)
 }
 
 // giveBack puts changed files into their datasets, those below first.
@@ -163,7 +166,7 @@ func replaceContent(from, to string) error {
 			return err
 		}
 	}
-	return os.CopyFS(to, os.DirFS(from))
+	return zfsfake.CopyTree(from, to)
 }
 
 // Attach is be.Host's.
@@ -243,6 +246,21 @@ func (h *Host) HasGRUB() bool { return !h.NoGRUB }
 // Reboot is be.Host's; World.Reboot does it.
 func (h *Host) Reboot(context.Context) error {
 	h.Rebooted = true
+	return nil
+}
+
+// Quiesce is be.Host's.
+func (h *Host) Quiesce(context.Context) error {
+	if err := h.w.change("quiesce"); err != nil {
+		return err
+	}
+	h.Quiet = true
+	return nil
+}
+
+// Resume is be.Host's.
+func (h *Host) Resume(context.Context) error {
+	h.Quiet = false
 	return nil
 }
 

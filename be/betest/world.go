@@ -105,8 +105,9 @@ func (w *World) Changes() int {
 func (w *World) System() be.System {
 	return be.System{
 		ZFS: w.ZFS, Boot: w.Boot, Host: w.Host,
-		LockFile: filepath.Join(w.dir, "run", "lock"),
-		Command:  "snapbe",
+		LockFile:   filepath.Join(w.dir, "run", "lock"),
+		Command:    "snapbe",
+		BeforeFile: func(what string) error { return w.change("file: " + what) },
 		Now: func() time.Time {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -122,16 +123,30 @@ func (w *World) System() be.System {
 	}
 }
 
-// Reboot starts the BE that the menu has as its default: what runs is then
-// that one, nothing is mounted aside, and no lock is held.
+// Reboot starts the BE that the menu has as its default, and does what snapbe's
+// units do before any service starts.
 func (w *World) Reboot() error {
+	if err := w.Start(); err != nil {
+		return err
+	}
+	for _, r := range []be.Request{be.ShareMount{}, be.Handover{}} {
+		if _, err := be.New(w.System()).Do(ctx, r, be.Options{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Start starts the BE that the menu has as its default: what runs is then
+// that one, nothing is mounted aside, and no lock is held.
+func (w *World) Start() error {
 	m, err := w.Boot.Read()
 	if err != nil {
 		return err
 	}
 	for _, e := range m.Entries {
 		if e.UUID == m.Default {
-			w.Host.boot(e.Dataset)
+			w.Host.Boot(e.Dataset)
 			return nil
 		}
 	}
@@ -200,7 +215,7 @@ func (w *World) install(l Layout) {
 	w.Put("rpool/ROOT/debian", "etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n")
 	w.Put("rpool/ROOT/debian", "etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n")
 	w.Put("rpool/ROOT/debian", "etc/fstab", "# what is mounted\nrpool/ROOT/debian/srv /srv zfs defaults 0 0\n/dev/vda2 /boot/efi vfat nofail 0 1\n")
-	w.Host.boot("rpool/ROOT/debian")
+	w.Host.Boot("rpool/ROOT/debian")
 	if !l.Plain {
 		w.adopt(l)
 	}

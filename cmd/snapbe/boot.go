@@ -12,6 +12,7 @@ type bootCmd struct {
 	Install bootInstallCmd `cmd:"" help:"Install GRUB on every disk of the mirror."`
 	Check   bootCheckCmd   `cmd:"" help:"Check that every file which the boot menu names is there."`
 	Mount   bootMountCmd   `cmd:"" hidden:"" help:"Mount the running BE's boot dataset; for snapbe-boot-mount.service."`
+	Share   bootShareCmd   `cmd:"" hidden:"" help:"Mount the share and place the running BE's directories on it; for snapbe-share.service."`
 }
 
 type bootUpdateCmd struct{ changing }
@@ -28,6 +29,11 @@ type bootMountCmd struct{ changing }
 
 // Run mounts /boot early at boot.
 func (c *bootMountCmd) Run(a *app) error { return a.change(be.BootMount{}, c.changing) }
+
+type bootShareCmd struct{ changing }
+
+// Run mounts the share early at boot.
+func (c *bootShareCmd) Run(a *app) error { return a.change(be.ShareMount{}, c.changing) }
 
 type bootCheckCmd struct{ asJSON }
 

@@ -60,7 +60,7 @@ func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
 		return res, a.tui.json(resultJSON{Schema: schema, DryRun: c.DryRun, Result: res})
 	case c.DryRun:
 		a.tui.plan(res.Plan)
-	case len(res.Plan.Steps) == 0:
+	case len(res.Plan.Steps) == 0 && !a.terse:
 		a.tui.tell("nothing to do")
 	}
 	a.tui.notes(res.Notes)

@@ -19,8 +19,11 @@ type cli struct {
 	Mount    mountCmd    `cmd:"" help:"Mount a BE with all that belongs to it, and print where."`
 	Unmount  unmountCmd  `cmd:"" aliases:"umount" help:"Unmount a BE."`
 	Exec     execCmd     `cmd:"" help:"Run a command in a BE."`
+	Sync     syncCmd     `cmd:"" help:"Bring the files of the synclist from the BE that runs to another one."`
 	Activate activateCmd `cmd:"" help:"Make a BE the one that boots from now on."`
+	Handover handoverCmd `cmd:"" help:"Do what an activation left for the first boot; runs by itself."`
 	Failback failbackCmd `cmd:"" help:"Make the previous BE the one that boots from now on."`
+	Share    shareCmd    `cmd:"" help:"Look after the directories of /var that all BEs share."`
 	Rename   renameCmd   `cmd:"" help:"Give a BE another name."`
 	Destroy  destroyCmd  `cmd:"" help:"Destroy a BE, or with BE@SNAP a snapshot of one."`
 	Rollback rollbackCmd `cmd:"" help:"Bring a BE back to one of its snapshots."`

@@ -22,21 +22,30 @@ var defaultConfig []byte
 // config is the configuration file; a flag goes before its key.
 type config struct {
 	BERoot string `toml:"beroot"`
+	// ShareSnapshots is how many snapshots of the share are kept that snapbe
+	// made by itself; 0 keeps all.
+	ShareSnapshots int `toml:"share_snapshots"`
 }
+
+// withoutFile is the configuration where there is none.
+var withoutFile = config{ShareSnapshots: 20}
 
 // readConfig reads the configuration and takes no key that it does not know:
 // a misspelled one would be left out in silence.
 func readConfig(file string) (config, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && file == defaultConfigFile {
-		return config{}, nil
+		return withoutFile, nil
 	}
 	if err != nil {
 		return config{}, &usage{text: fmt.Sprintf("cannot read the configuration: %v", err)}
 	}
-	var c config
+	c := withoutFile
 	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c); err != nil {
 		return config{}, &usage{text: fmt.Sprintf("cannot read %s: %s", file, configMistake(err))}
+	}
+	if c.ShareSnapshots < 0 {
+		return config{}, &usage{text: fmt.Sprintf("cannot read %s: share_snapshots is %d, and must be 0 or more", file, c.ShareSnapshots)}
 	}
 	return c, nil
 }

@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -22,7 +24,7 @@ import (
 )
 
 // units are snapbe's systemd units that an adopted host has enabled.
-var units = []string{"snapbe-recover.service", "snapbe-boot-mount.service"}
+var units = []string{"snapbe-recover.service", "snapbe-boot-mount.service", "snapbe-share.service", "snapbe-handover.service"}
 
 // childMain is where mount.Exec's own child turns off; see there.
 func childMain() { mount.ChildMain() }
@@ -36,14 +38,16 @@ func openHost(o options) (lifecycle, func() error, error) {
 	}
 	run := hostPrograms(o.Log)
 	return be.New(be.System{
-		ZFS:      zfs.NewTools(run),
-		Boot:     bootloader.Host(run),
-		Host:     &host{run: run, config: o.Config},
-		Root:     o.Root,
-		LockFile: "/run/snapbe/lock",
-		Command:  o.Command,
-		Now:      time.Now,
-		UUID:     newUUID,
+		ZFS:  zfs.NewTools(run),
+		Boot: bootloader.Host(run),
+		Host: &host{run: run, config: o.Config},
+		Root: o.Root,
+
+		ShareSnapshots: o.ShareSnapshots,
+		LockFile:       "/run/snapbe/lock",
+		Command:        o.Command,
+		Now:            time.Now,
+		UUID:           newUUID,
 	}), func() error { return nil }, nil
 }
 
@@ -147,6 +151,47 @@ func (h *host) HasGRUB() bool {
 func (h *host) Reboot(ctx context.Context) error {
 	_, err := h.run.Run(ctx, command.Cmd{Argv: []string{"systemctl", "reboot"}})
 	return err
+}
+
+// Quiesce isolates rescue.target (systemctl(1)). This process is not ended by
+// that: outlive has seen to it. The connection that it was called over may be.
+func (h *host) Quiesce(ctx context.Context) error {
+	signal.Ignore(syscall.SIGHUP)
+	_, err := h.run.Run(ctx, command.Cmd{Argv: []string{"systemctl", "isolate", "rescue.target"}})
+	return err
+}
+
+func (h *host) Resume(ctx context.Context) error {
+	_, err := h.run.Run(ctx, command.Cmd{Argv: []string{"systemctl", "--no-block", "default"}})
+	return err
+}
+
+// outlive makes sure that ending all services does not end this process: one
+// that is part of a service starts again in a scope of its own, which isolate
+// leaves alone (systemd.unit(5), IgnoreOnIsolate).
+func outlive(needed bool) error {
+	cgroup, err := os.ReadFile("/proc/self/cgroup")
+	if !needed || err != nil || !inService(string(cgroup)) {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	argv := append([]string{"systemd-run", "--scope", "--quiet", "--collect", "--", self}, os.Args[1:]...)
+	err = syscall.Exec("/usr/bin/systemd-run", argv, os.Environ())
+	return fmt.Errorf("cannot leave the service that snapbe was started by: systemd-run: %w", err)
+}
+
+// inService tells by /proc/self/cgroup (cgroups(7)) whether a process is part of
+// a service.
+func inService(cgroup string) bool {
+	for line := range strings.Lines(cgroup) {
+		if strings.HasSuffix(strings.TrimSpace(line), ".service") {
+			return true
+		}
+	}
+	return false
 }
 
 // logged tells the log of every program that is run.

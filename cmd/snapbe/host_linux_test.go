@@ -38,10 +38,10 @@ func TestUnits(t *testing.T) {
 		printed
 		missing []string
 	}{
-		"both":          {printed{"enabled\nenabled\n", nil}, nil},
-		"the first":     {printed{"enabled\ndisabled\n", nil}, units[1:]},
-		"the second":    {printed{"disabled\nenabled\n", nil}, units[:1]},
-		"none":          {printed{"disabled\ndisabled\n", no}, units},
+		"all":           {printed{"enabled\nenabled\nenabled\nenabled\n", nil}, nil},
+		"the first":     {printed{"enabled\ndisabled\ndisabled\ndisabled\n", nil}, units[1:]},
+		"all but one":   {printed{"disabled\nenabled\nenabled\nenabled\n", nil}, units[:1]},
+		"none":          {printed{"disabled\ndisabled\ndisabled\ndisabled\n", no}, units},
 		"not installed": {printed{"", no}, units},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,6 +49,19 @@ func TestUnits(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, c.missing, missing)
 		})
+	}
+}
+
+// isolate ends services, and leaves scopes and what PID 1 started alone.
+func TestInService(t *testing.T) {
+	for cgroup, want := range map[string]bool{
+		"0::/user.slice/user-0.slice/session-3.scope\n": false,
+		"0::/system.slice/cron.service\n":               true,
+		"0::/system.slice/run-u12.scope\n":              false,
+		"12:pids:/system.slice/x.service\n0::/\n":       true,
+		"0::/init.scope\n":                              false,
+	} {
+		assert.Equal(t, want, inService(cgroup), "%q", cgroup)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"snapbe/be"
+	"snapbe/sharedvar"
 )
 
 // lifecycle is be.Manager, as far as the commands use it.
@@ -26,6 +27,8 @@ type lifecycle interface {
 	Status(ctx context.Context) (be.Status, error)
 	Check(ctx context.Context) ([]be.Problem, error)
 	Exec(ctx context.Context, x be.Exec) (code int, notes []string, err error)
+	Share(ctx context.Context) (be.ShareState, error)
+	ShareDiff(ctx context.Context, snap string) (against string, changes []sharedvar.Change, err error)
 }
 
 // opener makes the life cycle of the host that the options name; done is
@@ -38,6 +41,8 @@ type options struct {
 	Root string
 	// Config is the configuration file.
 	Config string
+	// ShareSnapshots is be.System's.
+	ShareSnapshots int
 	// Command is the command line, as the lock's holder is told.
 	Command string
 	Log     *slog.Logger
@@ -50,6 +55,8 @@ type app struct {
 	tui  *terminal
 	open opener
 	log  *slog.Logger
+	// terse leaves out that there was nothing to do.
+	terse bool
 	// args are the command line without the program's name.
 	args []string
 	// done ends the life cycle that life opened.
@@ -173,10 +180,12 @@ func (a *app) life() (lifecycle, error) {
 		root = conf.BERoot
 	}
 	m, done, err := a.open(options{
-		Root:    root,
-		Config:  a.cli.Config,
-		Command: strings.Join(append([]string{"snapbe"}, a.args...), " "),
-		Log:     a.log,
+		Root:   root,
+		Config: a.cli.Config,
+
+		ShareSnapshots: conf.ShareSnapshots,
+		Command:        strings.Join(append([]string{"snapbe"}, a.args...), " "),
+		Log:            a.log,
 	})
 	if err != nil {
 		return nil, err

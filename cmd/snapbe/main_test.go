@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"snapbe/be"
+	"snapbe/sharedvar"
 )
 
 // recorder is a life cycle that only notes what it was asked for.
@@ -24,6 +25,8 @@ type recorder struct {
 	bes      []be.BE
 	status   be.Status
 	problems []be.Problem
+	share    be.ShareState
+	changes  []sharedvar.Change
 	code     int
 	err      error
 	steps    []be.StepDone
@@ -60,6 +63,12 @@ func (r *recorder) Check(context.Context) ([]be.Problem, error) { return r.probl
 func (r *recorder) Exec(_ context.Context, x be.Exec) (int, []string, error) {
 	r.exec = x
 	return r.code, nil, r.err
+}
+
+func (r *recorder) Share(context.Context) (be.ShareState, error) { return r.share, r.err }
+
+func (r *recorder) ShareDiff(_ context.Context, snap string) (string, []sharedvar.Change, error) {
+	return snap, r.changes, r.err
 }
 
 func (r *recorder) open(o options) (lifecycle, func() error, error) {

@@ -71,7 +71,7 @@ func openWorld(o options) (lifecycle, func() error, error) {
 		}
 	}
 	sys := w.System()
-	sys.Root, sys.Command = o.Root, o.Command
+	sys.Root, sys.Command, sys.ShareSnapshots = o.Root, o.Command, o.ShareSnapshots
 	return be.New(sys), w.Save, nil
 }
 

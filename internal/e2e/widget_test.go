@@ -21,23 +21,29 @@ import (
 // it were ever started.
 func widget(t testing.TB, version string) string {
 	t.Helper()
-	file := filepath.Join(work, "widget_"+version+"_all.deb")
-	if _, err := os.Stat(file); err == nil {
-		return file
-	}
-	root := filepath.Join(work, "widget-"+version)
 	started := "/var/lib/widget-started-" + version
-	for name, text := range map[string]string{
-		"DEBIAN/control": "Package: widget\nVersion: " + version + "\nArchitecture: all\n" +
-			"Maintainer: snapbe's tests <root@localhost>\nDescription: prints its version\n",
+	return debian(t, "widget", version, map[string]string{
 		"DEBIAN/conffiles":                      "/etc/init.d/widget\n",
 		"DEBIAN/postinst":                       postinst,
 		"usr/bin/widget":                        "#!/bin/sh\necho " + version + "\n",
 		"usr/lib/systemd/system/gadget.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/touch " + started + "-unit\n[Install]\nWantedBy=multi-user.target\n",
 		"etc/init.d/widget": "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: widget\n# Required-Start:\n# Required-Stop:\n# Default-Start: 2 3 4 5\n# Default-Stop:\n### END INIT INFO\n" +
 			"[ \"$1\" != start ] || touch " + started + "-init\n",
-	} {
-		path := filepath.Join(root, name)
+	})
+}
+
+// debian builds a package with these files; what begins with "#!" can be run.
+func debian(t testing.TB, name, version string, files map[string]string) string {
+	t.Helper()
+	file := filepath.Join(work, name+"_"+version+"_all.deb")
+	if _, err := os.Stat(file); err == nil {
+		return file
+	}
+	root := filepath.Join(work, name+"-"+version)
+	files["DEBIAN/control"] = "Package: " + name + "\nVersion: " + version + "\nArchitecture: all\n" +
+		"Maintainer: snapbe's tests <root@localhost>\nDescription: prints its version\n"
+	for path, text := range files {
+		path = filepath.Join(root, path)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		mode := os.FileMode(0o644)
 		if strings.HasPrefix(text, "#!") {

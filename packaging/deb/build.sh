@@ -15,12 +15,15 @@ rm -rf "$root"
 put() { install -D -m "$1" "$2" "$root$3"; }
 
 put 755 build/snapbe /usr/sbin/snapbe
-put 644 packaging/systemd/snapbe-recover.service /usr/lib/systemd/system/snapbe-recover.service
-put 644 packaging/systemd/snapbe-boot-mount.service /usr/lib/systemd/system/snapbe-boot-mount.service
+for unit in packaging/systemd/*.service; do
+	put 644 "$unit" "/usr/lib/systemd/system/${unit##*/}"
+done
 put 755 bootloader/06_snapbe /etc/grub.d/06_snapbe
 put 755 packaging/kernel/zzz-snapbe /etc/kernel/postinst.d/zzz-snapbe
 put 755 packaging/kernel/zzz-snapbe /etc/kernel/postrm.d/zzz-snapbe
 put 644 cmd/snapbe/snapbe.toml /etc/snapbe/snapbe.toml
+put 644 synclist/debian.synclist /etc/snapbe/synclist
+put 644 synclist/solaris.synclist /usr/share/doc/snapbe/examples/solaris.synclist
 put 644 packaging/deb/copyright /usr/share/doc/snapbe/copyright
 put 644 packaging/deb/lintian-overrides /usr/share/lintian/overrides/snapbe
 for doc in README.md docs/*.md; do

@@ -30,7 +30,7 @@ func (f *Fake) makeDir(dir string) error {
 }
 
 func (f *Fake) copyDir(from, to string) error {
-	return copyTree(filepath.Join(f.root, from), filepath.Join(f.root, to))
+	return CopyTree(filepath.Join(f.root, from), filepath.Join(f.root, to))
 }
 
 func (f *Fake) removeDir(dir string) error {
@@ -52,9 +52,9 @@ func (f *Fake) restoreDir(from, to string) error {
 	return f.copyDir(from, to)
 }
 
-// copyTree copies a tree with modes, times, links, extended attributes and,
+// CopyTree copies a tree with modes, times, links, extended attributes and,
 // where it may, owners.
-func copyTree(from, to string) error {
+func CopyTree(from, to string) error {
 	type entry struct {
 		path string
 		info fs.FileInfo

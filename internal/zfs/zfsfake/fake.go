@@ -129,7 +129,7 @@ func (f *Fake) Save(path string) error {
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
-		if err := copyTree(f.root, dir); err != nil {
+		if err := CopyTree(f.root, dir); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,234 @@
+package be
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/zfs"
+)
+
+// handover is what an activation leaves for the first boot. It is a property of
+// the BE root container that comes with the choice of the default and goes with
+// the last step of the handover, so it is its own record: cut off anywhere, all
+// of it runs again.
+type handover struct {
+	// From and To are UUIDs; From "" syncs nothing.
+	From, To string
+	// Restore is a snapshot that the share goes back to.
+	Restore string
+}
+
+func (h handover) String() string {
+	if h.From == "" && h.Restore == "" {
+		return ""
+	}
+	return strings.TrimSpace(or(h.From, "-") + " " + h.To + " " + h.Restore)
+}
+
+// handover is what the state says is left to do; ok is false where nothing is.
+func (st *state) handover() (h handover, ok bool) {
+	f := strings.Fields(st.props.Local(propHandover))
+	if len(f) < 2 {
+		return h, false
+	}
+	h = handover{From: strings.TrimPrefix(f[0], "-"), To: f[1]}
+	if len(f) > 2 {
+		h.Restore = f[2]
+	}
+	return h, true
+}
+
+// due tells whether the handover is for the BE that runs.
+func (h handover) due(st *state) bool {
+	b, ok := st.running()
+	return ok && b.UUID == h.To
+}
+
+// refuseHandover refuses to sync on from a BE that has not everything itself.
+func (m *Manager) refuseHandover(st *state, what string) error {
+	if h, ok := st.handover(); ok && h.From != "" && h.due(st) {
+		return refuse(Failed, "snapbe handover does it; --no-sync goes on without", "%s: what changed last in %s is not synced to the boot environment that runs", what, st.nameOf(h.From))
+	}
+	return nil
+}
+
+// nameOf is the quoted name of the BE with a UUID, or the UUID.
+func (st *state) nameOf(uuid string) string {
+	if b, ok := st.byUUID(uuid); ok {
+		return fmt.Sprintf("%q", b.Name)
+	}
+	return uuid
+}
+
+// handoverArgs are the record of a handover.
+type handoverArgs struct {
+	From    string `json:"from,omitempty"`
+	To      string `json:"to"`
+	Restore string `json:"restore,omitempty"`
+	// Source and Target are the root datasets, Share the share.
+	Source string `json:"source,omitempty"`
+	Target string `json:"target"`
+	Share  string `json:"share,omitempty"`
+	// Snap names the snapshots that it makes.
+	Snap string `json:"snap"`
+}
+
+// plan refuses nothing that a boot could meet: an interrupted operation was
+// ended before, and where nothing is left for this BE, nothing is done. A BE
+// that was picked in the menu by hand takes nothing over.
+func (Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
+	const what = "hand over"
+	st, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h, ok := st.handover()
+	if !ok || !h.due(st) {
+		return &operation{verb: what, plan: Plan{root: st.root, Title: what}}, nil
+	}
+	target, _ := st.running()
+	args := handoverArgs{From: h.From, To: h.To, Restore: h.Restore, Target: target.Dataset, Share: st.share, Snap: m.autoSnap()}
+	var s *syncing
+	if h.From != "" {
+		if source, ok := st.byUUID(h.From); ok {
+			args.Source = source.Dataset
+		}
+		if s, err = m.catchUp(ctx, args); err != nil {
+			return nil, syncError(what, err)
+		}
+	}
+	op := m.handoverOperation(st, m.sys.UUID(), args, s)
+	op.plan.root = st.root
+	if s != nil {
+		op.plan.Notes = s.base.notes
+	}
+	op.result.Name = target.Name
+	return op, nil
+}
+
+// handoverOperation: each step finds out what is left of it. The last one takes
+// the handover off together with the new sync points of both sides, in one
+// transaction group.
+func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *syncing) *operation {
+	op := &operation{kind: "handover", id: id, args: args, verb: "hand over"}
+	op.plan.Title = "hand over to " + st.nameOf(args.To)
+	if args.From != "" {
+		op.plan.Title += " from " + st.nameOf(args.From)
+	}
+	if args.Share != "" {
+		step := m.shareSnapshotStep(id, args.Share, args.Snap, args.To)
+		if args.Restore != "" {
+			step.Undo = nil // a share that is half brought back must have a way back
+		}
+		op.add(step)
+	}
+	if args.Restore != "" {
+		op.add(journal.Step{Name: "bring the share back to @" + args.Restore, Do: func(ctx context.Context) error {
+			written, err := m.restoreShare(ctx, args.Share, args.Restore, nil)
+			op.result.Notes = append(op.result.Notes, restored(args.Restore, written))
+			return err
+		}})
+	}
+	if args.From != "" {
+		op.add(m.catchUpStep(op, args, s))
+	}
+	op.add(m.handedOverStep(id, args))
+	op.add(m.dropStep(op))
+	op.committed = func(ctx context.Context) (int, bool, error) {
+		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{rootOf(args.Target)}, Props: []string{propHandover}})
+		if err != nil {
+			return 0, false, err
+		}
+		if ds[0].Local(propHandover) == "" {
+			return len(op.steps) - 1, true, nil
+		}
+		// In another BE it is left to the next boot of its own.
+		running, err := m.sys.Host.Root()
+		return 0, running == args.Target, err
+	}
+	return op
+}
+
+// catchUpStep syncs once more, from the other BE at rest. There is no way back,
+// and none is needed: run again, it finds in place what it wrote. A recovery
+// has no s yet.
+func (m *Manager) catchUpStep(op *operation, args handoverArgs, s *syncing) journal.Step {
+	return journal.Step{Name: "mount the other one and sync what has changed since", Do: func(ctx context.Context) (err error) {
+		if s == nil {
+			if s, err = m.catchUp(ctx, args); err != nil {
+				return err
+			}
+		}
+		report, err := s.apply(ctx, "", op.verb)
+		if err != nil {
+			return err
+		}
+		op.result.Sync = report
+		op.result.Notes = append(op.result.Notes, s.after(report)...)
+		return nil
+	}}
+}
+
+// catchUp prepares the sync of a handover.
+func (m *Manager) catchUp(ctx context.Context, args handoverArgs) (*syncing, error) {
+	st, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	source, ok := st.byUUID(args.From)
+	target, ok2 := st.byUUID(args.To)
+	if !ok || !ok2 {
+		return nil, refuse(Failed, "snapbe activate --no-sync NAME goes without",
+			"hand over: the boot environment with the UUID %s, which ran before, has gone", args.From)
+	}
+	return m.newSync(ctx, st, source, target, false)
+}
+
+// handedOverStep makes the new sync points: what each of the two now is, the
+// other one has taken over.
+func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
+	point := syncPrefix + args.Snap
+	return journal.Step{
+		Name: "remember what both have now",
+		Do: func(ctx context.Context) error {
+			changes := []zfs.Change{{Dataset: rootOf(args.Target), Inherit: []string{propHandover}}}
+			if args.From != "" {
+				names, err := m.sideNames(ctx, point, args.Source, args.Target)
+				if err != nil {
+					return err
+				}
+				if err := m.snapshotOnce(ctx, names, id, nil); err != nil {
+					return err
+				}
+				changes = append(changes,
+					setSynced(args.Target, syncPoint{args.From, point}.String()),
+					setSynced(args.Source, syncPoint{args.To, point}.String()))
+			}
+			return m.sys.ZFS.Set(ctx, changes)
+		},
+		Undo: func(ctx context.Context) error {
+			if args.From == "" {
+				return nil
+			}
+			return m.destroyMarked(ctx, []string{args.Source, args.Target}, id, func(name string) bool {
+				return strings.HasSuffix(name, "@"+point)
+			})
+		},
+	}
+}
+
+// recoverBefore ends an interrupted operation for a handover that is due: the
+// activation itself may be what the power cut has caught.
+func (m *Manager) recoverBefore(ctx context.Context, o Options) error {
+	st, err := m.read(ctx)
+	if err != nil || st.props.Local(propJournal) == "" || o.DryRun {
+		return err
+	}
+	if h, ok := st.handover(); !ok || !h.due(st) {
+		return nil // snapbe-recover.service sees to it
+	}
+	_, err = m.recoverPending(ctx, Options{Step: o.Step})
+	return err
+}

@@ -1,0 +1,256 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/mount"
+	"snapbe/internal/treecopy"
+	"snapbe/internal/zfs"
+	"snapbe/sharedvar"
+)
+
+// shareDir is where the share is mounted, in every BE.
+const shareDir = "/var/share"
+
+// shareArgs are the record of a share that is made, or given more directories.
+type shareArgs struct {
+	// Root is the BE root container, Share the dataset; New tells that it is
+	// made.
+	Root  string `json:"root"`
+	Share string `json:"share"`
+	New   bool   `json:"new,omitempty"`
+	// Dirs and Old are the directories of /var, as the property has them.
+	Dirs string `json:"dirs"`
+	Old  string `json:"old,omitempty"`
+}
+
+func (r ShareInit) plan(ctx context.Context, m *Manager) (*operation, error) {
+	const what = "make the share"
+	st, err := m.readToChange(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	dirs := r.Dirs
+	if len(dirs) == 0 && st.share == "" {
+		if dirs, err = m.defaultDirs(); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range dirs {
+		if err := sharedvar.CheckDir(d); err != nil {
+			return nil, refuse(Invalid, "", "%s: %v", what, err)
+		}
+	}
+	args := shareArgs{Root: st.root, Share: st.share, Old: strings.Join(st.shareDirs, " ")}
+	if st.share == "" {
+		args.New, args.Share = true, zfs.PoolOf(st.root)+"/VARSHARE"
+		if err := m.refuseShareExists(ctx, st, args.Share, what); err != nil {
+			return nil, err
+		}
+	}
+	all := slices.Clone(st.shareDirs)
+	for _, d := range dirs {
+		if !slices.Contains(all, d) {
+			all = append(all, d)
+		}
+	}
+	args.Dirs = strings.Join(all, " ")
+	op := m.shareOperation(m.sys.UUID(), args)
+	if !args.New && args.Dirs == args.Old {
+		op.steps = nil
+	}
+	op.plan.root = st.root
+	for _, d := range all {
+		if !slices.Contains(st.shareDirs, d) {
+			op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("/var/%s goes to %s at the next boot, before any service starts", d, args.Share))
+		}
+	}
+	return op, nil
+}
+
+// defaultDirs are those of the default ones that the running system has.
+func (m *Manager) defaultDirs() (dirs []string, err error) {
+	root, err := m.sys.Host.Tree()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	for _, d := range sharedvar.Default() {
+		if info, err := root.Lstat("var/" + d); err == nil && info.IsDir() {
+			dirs = append(dirs, d)
+		}
+	}
+	return dirs, nil
+}
+
+// refuseShareExists refuses to take what somebody has made for the share.
+func (m *Manager) refuseShareExists(ctx context.Context, st *state, share, what string) error {
+	_, ok, err := m.byDataset(ctx, share)
+	switch {
+	case err != nil:
+		return err
+	case ok:
+		return refuse(Exists, "zfs rename it, or destroy it if nothing needs it", "%s: the dataset %s, where it would be, exists", what, share)
+	}
+	for _, mnt := range st.mounts {
+		if within(mnt.Dir, shareDir) {
+			return refuse(Busy, "unmount it", "%s: %s is mounted at %s", what, mnt.Dataset, mnt.Dir)
+		}
+	}
+	root, err := m.sys.Host.Tree()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	entries, err := root.Open(shareDir[1:])
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return &Error{Code: Failed, Text: what, Err: err}
+	}
+	defer entries.Close()
+	if names, _ := entries.Readdirnames(1); len(names) > 0 {
+		return refuse(Exists, "move away what is in it", "%s: %s, where it would be mounted, is not empty", what, shareDir)
+	}
+	return nil
+}
+
+// shareOperation: the dataset counts once the container names it; until then its
+// mark tells whose it is. No file moves before the next boot.
+func (m *Manager) shareOperation(id string, args shareArgs) *operation {
+	op := &operation{kind: "share", id: id, args: args, verb: "make the share", plan: Plan{Title: "share " + args.Dirs + " of /var by " + args.Share}}
+	if args.New {
+		op.add(journal.Step{
+			Name: "make the dataset " + args.Share,
+			Do: func(ctx context.Context) error {
+				return m.sys.ZFS.Create(ctx, args.Share, zfs.Props{"mountpoint": shareDir, propOp: id})
+			},
+			Undo: func(ctx context.Context) error { return m.destroyMade(ctx, args.Share, id) },
+		})
+	}
+	op.add(journal.Step{
+		Name: "name its directories",
+		Do: func(ctx context.Context) error {
+			changes := []zfs.Change{{Dataset: args.Root, Set: zfs.Props{propShare: args.Share, propShareDirs: args.Dirs}}}
+			if args.New {
+				changes = append(changes, zfs.Change{Dataset: args.Share, Inherit: []string{propOp}})
+			}
+			return m.sys.ZFS.Set(ctx, changes)
+		},
+	})
+	op.committed = func(ctx context.Context) (int, bool, error) {
+		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{args.Root}, Props: []string{propShare, propShareDirs}})
+		if err != nil {
+			return 0, false, err
+		}
+		return len(op.steps), ds[0].Local(propShareDirs) == args.Dirs && ds[0].Local(propShare) == args.Share, nil
+	}
+	return op
+}
+
+// destroyMade destroys a filesystem that an operation made, also one that a power
+// cut left without its properties, which come a transaction group later; one
+// that has files is somebody's.
+func (m *Manager) destroyMade(ctx context.Context, name, id string) error {
+	d, ok, err := m.byDataset(ctx, name)
+	if err != nil || !ok {
+		return err
+	}
+	if d.Local(propOp) != id {
+		if d.Local(propOp) != "" || d.Local("mountpoint") != "" {
+			return nil
+		}
+		empty := false
+		err := m.viewTree(mount.Tree{{Dataset: name, Dir: "."}}, true, func(t *treecopy.Tree) error {
+			names, err := t.Names(".")
+			empty = len(names) == 0
+			return err
+		})
+		if err != nil || !empty {
+			return err
+		}
+	}
+	if err := m.detachAll(name); err != nil {
+		return err
+	}
+	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{name}})
+}
+
+// plan of ShareMount refuses nothing on account of an interrupted operation: the
+// services that start next need the share.
+func (ShareMount) plan(ctx context.Context, m *Manager) (*operation, error) {
+	const what = "mount the share"
+	st, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	op := &operation{verb: what, plan: Plan{root: st.root, Title: what}}
+	b, ok := st.running()
+	if st.share == "" || !ok {
+		return op, nil
+	}
+	if at := lastAt(st.mounts, shareDir); at.Dataset != st.share {
+		if at.Dataset != "" {
+			return nil, refuse(Busy, "unmount it", "%s: %s is mounted at %s", what, at.Dataset, shareDir)
+		}
+		op.add(journal.Step{Name: "mount " + st.share + " at " + shareDir, Do: func(ctx context.Context) error {
+			return m.mountShare(ctx, st, b)
+		}})
+	}
+	op.add(journal.Step{Name: "place " + strings.Join(st.shareDirs, ", ") + " of /var on it", Do: func(ctx context.Context) error {
+		notes, err := m.place(ctx, st, b)
+		op.result.Notes = append(op.result.Notes, notes...)
+		return err
+	}})
+	return op, nil
+}
+
+// mountShare mounts the share where zfs-mount.service has not, or has not yet.
+func (m *Manager) mountShare(ctx context.Context, st *state, b BE) error {
+	err := m.withVar(ctx, b, func(root *treecopy.Tree) error {
+		_, err := root.Lstat(shareDir[1:])
+		if errors.Is(err, fs.ErrNotExist) {
+			err = root.Mkdir(shareDir[1:], treecopy.Info{Kind: treecopy.Dir, Mode: 0o755})
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return m.sys.Host.Attach(mount.Tree{{Dataset: st.share, Dir: "."}}, shareDir)
+}
+
+// withVar shows f the root of a BE with its /var, and nothing else.
+func (m *Manager) withVar(ctx context.Context, b BE, f func(root *treecopy.Tree) error) error {
+	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
+	if err != nil {
+		return err
+	}
+	return m.viewTree(slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && e.Dir != "var" }), false, f)
+}
+
+// place makes the directories of the running BE links into the share. It is its
+// own record: cut off anywhere, the next boot goes on from what it finds.
+func (m *Manager) place(ctx context.Context, st *state, b BE) (notes []string, err error) {
+	mounted := func(name string) bool {
+		return slices.ContainsFunc(st.mounts, func(mnt mount.Mounted) bool { return within(mnt.Dir, "/"+name) })
+	}
+	err = m.withVar(ctx, b, func(root *treecopy.Tree) error {
+		return m.viewTree(mount.Tree{{Dataset: st.share, Dir: "."}}, false, func(share *treecopy.Tree) error {
+			placed, err := sharedvar.Place(root, share, st.shareDirs, mounted)
+			for _, p := range placed {
+				if p.Placement != sharedvar.Shared && p.Placement != sharedvar.Missing {
+					notes = append(notes, strings.TrimSpace(fmt.Sprintf("/var/%s: %s %s", p.Dir, p.Placement, p.Detail)))
+				}
+			}
+			return err
+		})
+	})
+	return notes, err
+}

@@ -1,0 +1,160 @@
+package be
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/mount"
+	"snapbe/internal/treecopy"
+	"snapbe/internal/zfs"
+	"snapbe/sharedvar"
+)
+
+// restoreArgs are the record of a restore.
+type restoreArgs struct {
+	Share string `json:"share"`
+	Snap  string `json:"snap"`
+	// Kept is the snapshot of the share as it was before.
+	Kept  string   `json:"kept"`
+	Paths []string `json:"paths,omitempty"`
+}
+
+func (r ShareRestore) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := fmt.Sprintf("restore the share from %q", r.Snap)
+	st, err := m.readShare(ctx, what)
+	if err == nil {
+		err = m.checkShareSnapshot(ctx, st, r.Snap, what)
+	}
+	if err != nil {
+		return nil, err
+	}
+	args := restoreArgs{Share: st.share, Snap: r.Snap, Kept: m.autoSnap()}
+	for _, p := range r.Paths {
+		rel, err := sharePath(st, p)
+		if err != nil {
+			return nil, refuse(Invalid, "name it as mail/alice, or as /var/mail/alice", "%s: %v", what, err)
+		}
+		args.Paths = append(args.Paths, rel)
+	}
+	if len(strings.Join(args.Paths, `","`)) > journal.MaxRecord/2 {
+		return nil, refuse(Invalid, "restore some of them first, or a directory that they lie in", "%s: the paths are more than can be recorded", what)
+	}
+	if err := m.checkRestore(ctx, args, what); err != nil {
+		return nil, err
+	}
+	op := m.restoreOperation(m.sys.UUID(), args)
+	op.plan.root = st.root
+	for _, p := range args.Paths {
+		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%s becomes what it was in %s", path.Join(shareDir, p), r.Snap))
+	}
+	if len(args.Paths) == 0 {
+		op.plan.Notes = append(op.plan.Notes, "all of "+shareDir+" becomes what it was in "+r.Snap+"; services that have files of it open go on with the old ones until they are restarted")
+	}
+	op.plan.Notes = append(op.plan.Notes, "what is there now stays in the snapshot "+args.Kept)
+	op.result.Name = args.Kept
+	return op, nil
+}
+
+// sharePath is a path below the share, whichever way it was written.
+func sharePath(st *state, p string) (string, error) {
+	rel := path.Clean(p)
+	if rest, ok := strings.CutPrefix(rel, shareDir+"/"); ok {
+		rel = rest
+	} else if rest, ok := strings.CutPrefix(rel, "/var/"); ok {
+		rel = rest
+	}
+	first, _, _ := strings.Cut(rel, "/")
+	if strings.HasPrefix(rel, "/") || strings.HasPrefix(p, "../") || rel == "." || rel == ".." || !slices.Contains(st.shareDirs, first) {
+		return "", fmt.Errorf("%q is not below one of the shared directories: %s", p, strings.Join(st.shareDirs, ", "))
+	}
+	return rel, nil
+}
+
+// checkRestore refuses a path that neither the snapshot nor the share has.
+func (m *Manager) checkRestore(ctx context.Context, args restoreArgs, what string) error {
+	return m.withShare(args.Share, args.Snap, true, func(then, now *treecopy.Tree) error {
+		for _, p := range args.Paths {
+			_, err := then.Lstat(p)
+			if err == nil {
+				continue
+			}
+			if _, err2 := now.Lstat(p); err2 != nil {
+				return &Error{Code: NotFound, Text: what, Err: err, Hint: "snapbe share diff " + args.Snap + " shows what differs"}
+			}
+		}
+		return nil
+	})
+}
+
+// withShare shows f a snapshot of the share, and the share.
+func (m *Manager) withShare(share, snap string, readOnly bool, f func(then, now *treecopy.Tree) error) error {
+	return m.viewTree(mount.Tree{{Dataset: share + "@" + snap, Dir: "."}}, true, func(then *treecopy.Tree) error {
+		return m.viewTree(mount.Tree{{Dataset: share, Dir: "."}}, readOnly, func(now *treecopy.Tree) error { return f(then, now) })
+	})
+}
+
+// restoreOperation: once the present state is kept in a snapshot, it only goes
+// forward; each path is put in place whole, and that can be done again.
+func (m *Manager) restoreOperation(id string, args restoreArgs) *operation {
+	op := &operation{kind: "share-restore", id: id, args: args, verb: fmt.Sprintf("restore the share from %q", args.Snap)}
+	op.plan.Title = op.verb
+	kept := args.Share + "@" + args.Kept
+	op.add(journal.Step{
+		Name: "keep what is there now in " + kept,
+		Do: func(ctx context.Context) error {
+			return m.snapshotOnce(ctx, []string{kept}, id, zfs.Props{propShareFor: forRestore})
+		},
+	})
+	op.add(journal.Step{Name: "bring it back from @" + args.Snap, Final: true, Do: func(ctx context.Context) error {
+		written, err := m.restoreShare(ctx, args.Share, args.Snap, args.Paths)
+		op.result.Notes = append(op.result.Notes, restored(args.Snap, written))
+		return err
+	}})
+	op.committed = func(ctx context.Context) (int, bool, error) {
+		mark, ok, err := m.snapshotMark(ctx, kept)
+		return 1, ok && mark == id, err
+	}
+	return op
+}
+
+func restored(snap string, written int64) string {
+	return fmt.Sprintf("restored from %s: %s written", snap, humanize.IBytes(uint64(written)))
+}
+
+// restoreShare brings paths of the share back; none is all of it.
+func (m *Manager) restoreShare(_ context.Context, share, snap string, paths []string) (written int64, err error) {
+	err = m.withShare(share, snap, false, func(then, now *treecopy.Tree) error {
+		if len(paths) == 0 {
+			if paths, err = allPaths(then, now); err != nil {
+				return err
+			}
+		}
+		for _, p := range paths {
+			n, err := sharedvar.Restore(then, now, p)
+			written += n
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return written, err
+}
+
+// allPaths are the top-level names of either tree.
+func allPaths(then, now *treecopy.Tree) ([]string, error) {
+	a, err := then.Names(".")
+	if err != nil {
+		return nil, err
+	}
+	b, err := now.Names(".")
+	all := append(a, b...)
+	slices.Sort(all)
+	return slices.Compact(all), err
+}

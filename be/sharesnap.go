@@ -1,0 +1,255 @@
+package be
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/mount"
+	"snapbe/internal/treecopy"
+	"snapbe/internal/zfs"
+	"snapbe/sharedvar"
+)
+
+// ShareSnap is a snapshot of the share.
+type ShareSnap struct {
+	// Name is without the dataset's.
+	Name string `json:"name"`
+	// Own is true for one that snapbe made by itself; For is the BE whose
+	// activation it was made for, where that still is.
+	Own bool   `json:"own"`
+	For string `json:"for,omitempty"`
+	// Space is what only this snapshot holds, in bytes (zfsprops(7) "used").
+	Space   uint64    `json:"space"`
+	Created time.Time `json:"created"`
+
+	uuid string
+}
+
+// forRestore is in the place of a BE's UUID where a restore has kept what it
+// replaced.
+const forRestore = "restore"
+
+// ShareState is the share with its snapshots, oldest first.
+type ShareState struct {
+	// Dataset is "" where there is no share.
+	Dataset   string      `json:"dataset,omitempty"`
+	Dirs      []string    `json:"dirs"`
+	Snapshots []ShareSnap `json:"snapshots"`
+}
+
+// Share reads the share; it needs no privileges.
+func (m *Manager) Share(ctx context.Context) (ShareState, error) {
+	st, err := m.read(ctx)
+	if err != nil || st.share == "" {
+		return ShareState{}, err
+	}
+	snaps, err := m.shareSnaps(ctx, st)
+	return ShareState{Dataset: st.share, Dirs: st.shareDirs, Snapshots: snaps}, err
+}
+
+func (m *Manager) shareSnaps(ctx context.Context, st *state) ([]ShareSnap, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{st.share}, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot},
+		Props: []string{"creation", "used", propOp, propShareFor}})
+	snaps := make([]ShareSnap, 0, len(ds))
+	for _, d := range ds {
+		_, name, _ := splitName(d.Name)
+		s := ShareSnap{Name: name, Own: d.Local(propOp) != "", Space: number(d.Value("used")), uuid: d.Local(propShareFor),
+			Created: time.Unix(int64(number(d.Value("creation"))), 0).UTC()}
+		if b, ok := st.byUUID(s.uuid); ok {
+			s.For = b.Name
+		}
+		snaps = append(snaps, s)
+	}
+	return snaps, err
+}
+
+// readShare is read, for what needs a share.
+func (m *Manager) readShare(ctx context.Context, what string) (*state, error) {
+	st, err := m.readToChange(ctx, what)
+	if err == nil && st.share == "" {
+		err = refuse(NotFound, "snapbe share init makes it", "%s: there is no share", what)
+	}
+	return st, err
+}
+
+// checkShareSnapshot refuses the name of a snapshot that is not there.
+func (m *Manager) checkShareSnapshot(ctx context.Context, st *state, snap, what string) error {
+	if st.share == "" {
+		return refuse(NotFound, "snapbe share init makes it", "%s: there is no share", what)
+	}
+	snaps, err := m.shareSnaps(ctx, st)
+	if err == nil && !slices.ContainsFunc(snaps, func(s ShareSnap) bool { return s.Name == snap }) {
+		err = refuse(NotFound, "snapbe share list shows them", "%s: the share has no snapshot %q", what, snap)
+	}
+	return err
+}
+
+// plan: one snapshot is atomic, and there is nothing to recover.
+func (r ShareSnapshot) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := "snapshot the share"
+	st, err := m.readShare(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	name := r.Name
+	if name == "" {
+		name = m.autoSnap()
+	} else if err := checkSnapName(name); err != nil {
+		return nil, refuse(Invalid, "", "%s: %v", what, err)
+	}
+	snaps, err := m.shareSnaps(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(snaps, func(s ShareSnap) bool { return s.Name == name }) {
+		return nil, refuse(Exists, "take another name, or snapbe share destroy "+name, "%s: it has a snapshot %q", what, name)
+	}
+	op := &operation{verb: what, plan: Plan{root: st.root, Title: what}, result: Result{Name: name}}
+	op.add(journal.Step{Name: "snapshot " + st.share + "@" + name, Do: func(ctx context.Context) error {
+		return m.sys.ZFS.Snapshot(ctx, []string{st.share + "@" + name}, nil)
+	}})
+	return op, nil
+}
+
+// plan: here too one transaction group does it.
+func (r ShareDestroy) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := fmt.Sprintf("destroy the share's snapshot %q", r.Snap)
+	st, err := m.readShare(ctx, what)
+	if err == nil {
+		err = m.checkShareSnapshot(ctx, st, r.Snap, what)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if h, ok := st.handover(); ok && h.Restore == r.Snap {
+		return nil, refuse(Busy, "", "%s: the share goes back to it at the next boot", what)
+	}
+	name := st.share + "@" + r.Snap
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{name}, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "userrefs", "used"}})
+	if err != nil {
+		return nil, err
+	}
+	if c := ds[0].Value("clones"); c != "" {
+		return nil, refuse(Failed, "destroy those first", "%s: it is the origin of %s", what, c)
+	}
+	if number(ds[0].Value("userrefs")) > 0 {
+		return nil, held(what, name)
+	}
+	op := &operation{verb: what, plan: Plan{root: st.root, Title: what, Frees: number(ds[0].Value("used"))}, result: Result{Name: r.Snap}}
+	op.add(journal.Step{Name: "destroy " + name, Do: func(ctx context.Context) error {
+		return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{name}})
+	}})
+	return op, nil
+}
+
+// shareSnapshotStep makes a snapshot of the share that belongs to a BE.
+func (m *Manager) shareSnapshotStep(id, share, snap, uuid string) journal.Step {
+	return journal.Step{
+		Name: "snapshot the share",
+		Do: func(ctx context.Context) error {
+			return m.snapshotOnce(ctx, []string{share + "@" + snap}, id, zfs.Props{propShareFor: uuid})
+		},
+		Undo: func(ctx context.Context) error {
+			return m.destroyMarked(ctx, []string{share}, id, func(name string) bool { return strings.HasSuffix(name, "@"+snap) })
+		},
+	}
+}
+
+// tidyStep takes away the snapshots that nothing needs any more.
+func (m *Manager) tidyStep(op *operation, share string) journal.Step {
+	step := m.dropStep(op)
+	if share == "" {
+		return step
+	}
+	drop := step.Do
+	step.Name = "drop old snapshots of the share and of former syncs"
+	step.Do = func(ctx context.Context) error {
+		if err := drop(ctx); err != nil {
+			return err
+		}
+		notes, err := m.pruneShare(ctx, nil)
+		op.result.Notes = append(op.result.Notes, notes...)
+		return err
+	}
+	return step
+}
+
+// pruneShare destroys those snapshots of the share that snapbe made and that are
+// too many, oldest first, or that gone wants away. What is held or cloned
+// stays, and so does what a handover is to go back to.
+func (m *Manager) pruneShare(ctx context.Context, gone func(ShareSnap) bool) (notes []string, err error) {
+	st, err := m.read(ctx)
+	if err != nil || st.share == "" {
+		return nil, err
+	}
+	snaps, err := m.shareSnaps(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	h, _ := st.handover()
+	own := slices.DeleteFunc(snaps, func(s ShareSnap) bool { return !s.Own })
+	for i, s := range own {
+		tooMany := m.sys.ShareSnapshots > 0 && i < len(own)-m.sys.ShareSnapshots
+		if s.Name == h.Restore || !tooMany && (gone == nil || !gone(s)) {
+			continue
+		}
+		name := st.share + "@" + s.Name
+		err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{name}})
+		if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
+			notes = append(notes, fmt.Sprintf("%s stays: %v", name, err))
+		} else if err != nil {
+			return notes, err
+		}
+	}
+	return notes, nil
+}
+
+// ShareDiff tells what differs in the share now against one of its snapshots; ""
+// is the newest that snapbe made. It needs root, to look into both.
+func (m *Manager) ShareDiff(ctx context.Context, snap string) (against string, changes []sharedvar.Change, err error) {
+	const what = "compare the share"
+	if !m.sys.Host.Privileged() {
+		return "", nil, refuse(Denied, "run it as root, or with sudo", "%s: only root can look into it", what)
+	}
+	st, err := m.read(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	if snap == "" {
+		if snap, err = m.newestOwn(ctx, st, what); err != nil {
+			return "", nil, err
+		}
+	}
+	if err := m.checkShareSnapshot(ctx, st, snap, what); err != nil {
+		return "", nil, err
+	}
+	err = m.viewTree(mount.Tree{{Dataset: st.share + "@" + snap, Dir: "."}}, true, func(then *treecopy.Tree) error {
+		return m.viewTree(mount.Tree{{Dataset: st.share, Dir: "."}}, true, func(now *treecopy.Tree) error {
+			return sharedvar.Diff(then, now, ".", func(c sharedvar.Change) error {
+				changes = append(changes, c)
+				return nil
+			})
+		})
+	})
+	return snap, changes, err
+}
+
+func (m *Manager) newestOwn(ctx context.Context, st *state, what string) (string, error) {
+	if st.share == "" {
+		return "", refuse(NotFound, "snapbe share init makes it", "%s: there is no share", what)
+	}
+	snaps, err := m.shareSnaps(ctx, st)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range slices.Backward(snaps) {
+		if s.Own && s.uuid != forRestore {
+			return s.Name, nil
+		}
+	}
+	return "", refuse(NotFound, "name one of those that snapbe share list shows", "%s: no activation has made a snapshot of it yet", what)
+}

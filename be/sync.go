@@ -1,0 +1,416 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/mount"
+	"snapbe/internal/treecopy"
+	"snapbe/internal/zfs"
+	"snapbe/synclist"
+)
+
+// synclistFile is the list of the BE that is synced from.
+const synclistFile = "etc/snapbe/synclist"
+
+// syncing is a sync that is planned: from the BE that ran last to another one.
+type syncing struct {
+	m              *Manager
+	st             *state
+	source, target BE
+	list           synclist.List
+	base           base
+	strict         bool
+	// report is what it would do, as things are now.
+	report *synclist.Report
+}
+
+func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
+	what := fmt.Sprintf("sync to %q", r.Name)
+	st, err := m.readToChange(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	target, err := st.usable(r.Name, what)
+	if err != nil {
+		return nil, err
+	}
+	source, ok := st.running()
+	switch {
+	case !ok:
+		return nil, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
+	case target.Running:
+		return nil, refuse(Busy, "name another one", "%s: it is running, and the files are its own", what)
+	case target.UUID == "":
+		return nil, refuse(Failed, "snapbe activate gives it one", "%s: it has no UUID yet", what)
+	}
+	s, err := m.planSync(ctx, st, source, target, r.Strict, what)
+	if err != nil {
+		return nil, err
+	}
+	args := syncArgs{Source: source.Dataset, From: source.UUID, Target: target.Dataset, Snap: m.syncSnap(), Old: target.synced}
+	op := m.syncOperation(m.sys.UUID(), what, args, s)
+	op.plan.root = st.root
+	op.plan.Notes = s.notes()
+	op.result.Name, op.result.Sync = target.Name, s.report
+	return op, nil
+}
+
+// syncSnap names a sync point.
+func (m *Manager) syncSnap() string { return syncPrefix + m.autoSnap() }
+
+// planSync judges every file on the list and refuses what cannot be synced; it
+// changes nothing.
+func (m *Manager) planSync(ctx context.Context, st *state, source, target BE, strict bool, what string) (*syncing, error) {
+	if err := st.refuseMounted(target, what, ""); err != nil {
+		return nil, err
+	}
+	s, err := m.newSync(ctx, st, source, target, strict)
+	if err == nil {
+		err = m.refuseHandover(st, what)
+	}
+	if err == nil {
+		err = s.withSides(ctx, "", true, func(sides synclist.Sides) error {
+			s.report, err = synclist.Plan(ctx, s.list, sides)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, syncError(what, err)
+	}
+	return s, s.refuseStrict(what, s.report)
+}
+
+// syncError is an error of a sync, with the way out where nothing was said.
+func syncError(what string, err error) error {
+	if told, ok := errors.AsType[*Error](err); ok {
+		return told
+	}
+	return &Error{Code: Failed, Text: what, Err: err, Hint: "mend what it names; --no-sync activates without a sync"}
+}
+
+// newSync reads the source's list and finds the base.
+func (m *Manager) newSync(ctx context.Context, st *state, source, target BE, strict bool) (*syncing, error) {
+	s := &syncing{m: m, st: st, source: source, target: target, strict: strict}
+	err := m.look(ctx, source, func(root *os.Root) (err error) {
+		s.list, err = readSynclist(root)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.base, err = m.baseOf(ctx, st, source, target)
+	return s, err
+}
+
+// readSynclist reads a BE's list; one that has none is served by the default.
+func readSynclist(root *os.Root) (synclist.List, error) {
+	text, _, err := readSmall(root, synclistFile, maxFstab)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return synclist.Default(), nil
+	case err != nil:
+		return nil, err
+	}
+	list, err := synclist.Parse(strings.NewReader(string(text)))
+	if err != nil {
+		return list, &Error{Code: Failed, Text: "read /" + synclistFile, Err: err, Hint: "mend that line; --no-sync activates without a sync"}
+	}
+	return list, nil
+}
+
+// refuseStrict refuses conflicts, where the caller or the list wants that.
+func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
+	for _, i := range r.Items {
+		if told := unsettled(i); len(told) > 0 && (s.strict || i.Strict) {
+			return refuse(Failed, "snapbe sync --dry-run "+s.target.Name+" shows all; settle it in one of the two, or go on without STRICT",
+				"%s: %s", what, told[0])
+		}
+	}
+	return nil
+}
+
+// notes tell of what the user should know before: what stays unsettled.
+func (s *syncing) notes() []string {
+	return append(slices.Clone(s.base.notes), unsettled(s.report.Items...)...)
+}
+
+// unsettled has a line for each conflict and refusal, by file and by record.
+func unsettled(items ...synclist.Item) (lines []string) {
+	for _, i := range items {
+		open := i.Action == synclist.Conflict || i.Action == synclist.Refused || len(i.Differs) > 0
+		alone := i
+		alone.Records = nil
+		if open {
+			lines = append(lines, alone.String())
+		}
+		for _, r := range i.Records {
+			if r.Action == synclist.Conflict || r.Action == synclist.Refused {
+				lines = append(lines, fmt.Sprintf("%q, %s", i.Path, r))
+			}
+		}
+	}
+	return lines
+}
+
+// summary counts the files of a report by what was done with them.
+func summary(r *synclist.Report) string {
+	count := map[synclist.Action]int{synclist.Kept: r.Kept}
+	for _, i := range r.Items {
+		count[i.Action]++
+	}
+	var parts []string
+	for _, a := range []synclist.Action{synclist.Copied, synclist.Merged, synclist.Appended, synclist.Prepended, synclist.Removed,
+		synclist.Kept, synclist.Conflict, synclist.Refused} {
+		if count[a] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[a], a))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing to do"}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// withSides shows f the trees of a sync; of the source the snapshot where one is
+// named, else as it is now.
+func (s *syncing) withSides(ctx context.Context, snap string, readOnly bool, f func(synclist.Sides) error) error {
+	source, err := s.m.tree(ctx, BE{Dataset: s.source.Dataset})
+	if err != nil {
+		return err
+	}
+	if snap != "" {
+		if source, err = s.m.treeAt(ctx, s.source.Dataset+"@"+snap); err != nil {
+			return err
+		}
+	}
+	target, err := s.m.tree(ctx, BE{Dataset: s.target.Dataset})
+	if err != nil {
+		return err
+	}
+	sides := synclist.Sides{Since: s.target.Created}
+	sides.Shared = func(name string) (string, bool) {
+		if why, ok := s.shared(name); ok {
+			return why, ok
+		}
+		return onShare(s.st.shareDirs, name, sides.Source, sides.Target)
+	}
+	show := s.view(source, true, &sides.Source, s.view(s.base.tree, true, &sides.Base,
+		s.view(s.base.origin, true, &sides.Origin, s.view(target, readOnly, &sides.Target,
+			func() error { return f(sides) }))))
+	return show()
+}
+
+// view makes a call of f with a tree shown in *to; a tree that is nil is not.
+func (s *syncing) view(t mount.Tree, readOnly bool, to **treecopy.Tree, f func() error) func() error {
+	if t == nil {
+		return f
+	}
+	return func() error {
+		return s.m.viewTree(s.relevant(t), readOnly, func(tree *treecopy.Tree) error {
+			*to = tree
+			return f()
+		})
+	}
+}
+
+// viewTree is Host.View for a tree whose files are changed.
+func (m *Manager) viewTree(t mount.Tree, readOnly bool, f func(*treecopy.Tree) error) error {
+	return m.sys.Host.View(t, readOnly, func(root *os.Root) error {
+		tree, err := treecopy.Open(root)
+		if err != nil {
+			return err
+		}
+		tree.Before = m.sys.BeforeFile
+		return errors.Join(f(tree), tree.Close())
+	})
+}
+
+// relevant leaves out the nested datasets that nothing on the list lies in:
+// mounting a hundred of them takes seconds.
+func (s *syncing) relevant(t mount.Tree) mount.Tree {
+	return slices.DeleteFunc(slices.Clone(t), func(e mount.Entry) bool {
+		return e.Dir != "." && !slices.ContainsFunc(s.list, func(l synclist.Line) bool {
+			return within(l.Path, "/"+e.Dir) || within("/"+e.Dir, l.Path)
+		})
+	})
+}
+
+// shared tells why a path is not the BE's own: what is mounted there belongs to
+// all of them.
+func (s *syncing) shared(name string) (why string, ok bool) {
+	at := mount.Mounted{Dir: "/"}
+	for _, mnt := range s.st.mounts {
+		if within(name, mnt.Dir) && len(mnt.Dir) >= len(at.Dir) {
+			at = mnt
+		}
+	}
+	own := at.Dir == "/" || at.FSType == "zfs" && slices.ContainsFunc(s.st.bes, func(b BE) bool { return within(at.Dataset, b.Dataset) })
+	if own {
+		return "", false
+	}
+	return fmt.Sprintf("on %s, which all boot environments have at %s", at.Dataset, at.Dir), true
+}
+
+// onShare tells of a path that one of the trees has on the share.
+func onShare(dirs []string, name string, trees ...*treecopy.Tree) (why string, ok bool) {
+	for _, d := range dirs {
+		dir := "var/" + d
+		if !within(name, "/"+dir) {
+			continue
+		}
+		for _, t := range trees {
+			if info, err := t.Lstat(dir); err == nil && info.Kind == treecopy.Symlink {
+				return "on the share, which all boot environments have at /var/share", true
+			}
+		}
+	}
+	return "", false
+}
+
+// syncArgs are the record of a sync.
+type syncArgs struct {
+	// Source and Target are root datasets, From is the source's UUID.
+	Source string `json:"source"`
+	From   string `json:"from"`
+	Target string `json:"target"`
+	// Snap is the sync point's name, Old what the target had taken over
+	// before.
+	Snap string `json:"snap"`
+	Old  string `json:"old,omitempty"`
+}
+
+// syncOperation: the files are written one by one, each whole, and where it ends
+// before the sync point is named, the target goes back to its snapshot.
+func (m *Manager) syncOperation(id, what string, args syncArgs, s *syncing) *operation {
+	op := &operation{kind: "sync", id: id, args: args, verb: what, plan: Plan{Title: what}}
+	m.addSync(op, id, args, s)
+	point := syncPoint{args.From, args.Snap}.String()
+	follows := len(op.steps)
+	op.add(journal.Step{
+		Name: "remember what it has taken over",
+		Do: func(ctx context.Context) error {
+			return m.sys.ZFS.Set(ctx, []zfs.Change{setSynced(args.Target, point)})
+		},
+		Undo: func(ctx context.Context) error {
+			return m.sys.ZFS.Set(ctx, []zfs.Change{setSynced(args.Target, args.Old)})
+		},
+	})
+	op.add(m.dropStep(op))
+	op.committed = func(ctx context.Context) (int, bool, error) {
+		got, err := m.syncedOf(ctx, args.Target)
+		return follows, got == point, err
+	}
+	return op
+}
+
+func (m *Manager) syncedOf(ctx context.Context, dataset string) (string, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{dataset}, Props: []string{propSynced}})
+	if err != nil {
+		return "", err
+	}
+	return ds[0].Local(propSynced), nil
+}
+
+// addSync adds the steps that change files. The snapshots of both sides are one
+// transaction group: the source's is what is read, the target's the way back.
+// A recovery has no s, and only undoes.
+func (m *Manager) addSync(op *operation, id string, args syncArgs, s *syncing) {
+	op.add(journal.Step{
+		Name: fmt.Sprintf("snapshot %s and %s", args.Source, args.Target),
+		Do: func(ctx context.Context) error {
+			names, err := m.sideNames(ctx, args.Snap, args.Source, args.Target)
+			if err != nil {
+				return err
+			}
+			return m.snapshotOnce(ctx, names, id, nil)
+		},
+		Undo: func(ctx context.Context) error {
+			return m.destroyMarked(ctx, []string{args.Source, args.Target}, id, func(name string) bool {
+				return strings.HasSuffix(name, "@"+args.Snap)
+			})
+		},
+	})
+	op.add(journal.Step{
+		Name: "mount both and sync the files of the synclist",
+		Do: func(ctx context.Context) error {
+			report, err := s.apply(ctx, args.Snap, op.verb)
+			if err != nil {
+				return err
+			}
+			op.result.Sync = report
+			op.result.Notes = append(op.result.Notes, s.after(report)...)
+			return nil
+		},
+		Undo: func(ctx context.Context) error { return m.unsync(ctx, op, id, args) },
+	})
+}
+
+// apply carries the sync out. What was judged before was the source as it went
+// on working; strict lines are held to what is copied.
+func (s *syncing) apply(ctx context.Context, snap, what string) (report *synclist.Report, err error) {
+	err = s.withSides(ctx, snap, false, func(sides synclist.Sides) error {
+		report, err = synclist.Apply(ctx, s.list, sides, synclist.Options{Strict: s.strict})
+		return err
+	})
+	if _, ok := errors.AsType[*synclist.ConflictError](err); ok {
+		return report, s.refuseStrict(what, report)
+	}
+	return report, err
+}
+
+// after tells what a sync has done, in a line, and what the plan did not know to
+// stay unsettled.
+func (s *syncing) after(r *synclist.Report) []string {
+	notes := []string{fmt.Sprintf("synced from %q: %s; %s written", s.source.Name, summary(r), humanize.IBytes(uint64(r.Written)))}
+	var known []string
+	if s.report != nil {
+		known = unsettled(s.report.Items...)
+	}
+	for _, line := range unsettled(r.Items...) {
+		if !slices.Contains(known, line) {
+			notes = append(notes, line)
+		}
+	}
+	return notes
+}
+
+// unsync brings the target back to before. What another tool or user has got
+// hold of meanwhile stays as it is: each file of it is the old or the new one.
+func (m *Manager) unsync(ctx context.Context, op *operation, id string, args syncArgs) error {
+	mark, ok, err := m.snapshotMark(ctx, args.Target+"@"+args.Snap)
+	if err != nil || !ok || mark != id {
+		return err
+	}
+	named, err := m.named(ctx, args.Target, args.Snap)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(named))
+	for _, s := range named {
+		names = append(names, s.Name)
+	}
+	err = m.sys.ZFS.Rollback(ctx, names, nil)
+	if zfs.Is(err, zfs.Dependents) || zfs.Is(err, zfs.Busy) {
+		op.result.Notes = append(op.result.Notes, fmt.Sprintf("files that were synced to %s stay so: %v", args.Target, err))
+		return nil
+	}
+	return err
+}
+
+// dropStep takes away the snapshots that nothing needs any more.
+func (m *Manager) dropStep(op *operation) journal.Step {
+	return journal.Step{Name: "drop the snapshots of former syncs", Final: true, Do: func(ctx context.Context) error {
+		notes, err := m.dropOldPoints(ctx)
+		op.result.Notes = append(op.result.Notes, notes...)
+		return err
+	}}
+}

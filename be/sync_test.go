@@ -1,0 +1,274 @@
+package be_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"snapbe/be"
+	"snapbe/be/betest"
+	"snapbe/internal/zfs"
+)
+
+const (
+	passwd = "root:x:0:0:root:/root:/bin/bash\nann:x:1000:1000::/home/ann:/bin/bash\n"
+	shadow = "root:$y$hash-of-root:20000:0:99999:7:::\nann:$y$hash-of-ann:20000:0:99999:7:::\n"
+	locked = "root:$y$hash-of-root:20000:0:99999:7:::\nann:!$y$hash-of-ann:20000:0:99999:7:::\n"
+	cron   = "var/spool/cron/crontabs/ann"
+)
+
+// accounts gives the running BE the files that are synced in the tests.
+func accounts(w *betest.World) {
+	w.Put("rpool/ROOT/debian", "etc/passwd", passwd)
+	w.Put("rpool/ROOT/debian", "etc/shadow", shadow)
+	w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", "/etc/passwd MERGE\n/etc/shadow MERGE\n/etc/adjtime\n/etc/journal APPEND\n")
+	w.Put("rpool/ROOT/debian", "etc/adjtime", "one\n")
+	w.Put("rpool/ROOT/debian", "etc/journal", "first\n")
+}
+
+// synced is a host with a BE "be-2" that was cloned before things changed.
+func synced(t *testing.T, w *betest.World) {
+	t.Helper()
+	accounts(w)
+	do(t, w, be.Create{Name: "be-2"})
+	w.Put("rpool/ROOT/debian", "etc/shadow", locked)
+	w.Put("rpool/ROOT/debian", "etc/adjtime", "two\n")
+	w.Put("rpool/ROOT/debian", "etc/journal", "first\nsecond\n")
+	w.Put("rpool/ROOT/be-2", "etc/passwd", passwd+"daemon-of-a-package:x:999:999::/:/usr/sbin/nologin\n")
+}
+
+func assertSynced(t *testing.T, w *betest.World) {
+	t.Helper()
+	assert.Equal(t, locked, w.File("rpool/ROOT/be-2", "etc/shadow"))
+	assert.Equal(t, "two\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
+	assert.Equal(t, "first\nsecond\n", w.File("rpool/ROOT/be-2", "etc/journal"))
+	assert.Contains(t, w.File("rpool/ROOT/be-2", "etc/passwd"), "daemon-of-a-package")
+}
+
+// snapshots are those of a dataset, without its name.
+func snapshots(t *testing.T, w *betest.World, dataset string) (names []string) {
+	t.Helper()
+	ds, err := w.ZFS.Get(t.Context(), zfs.Query{Roots: []string{dataset}, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"creation"}})
+	require.NoError(t, err)
+	for _, d := range ds {
+		if name, snap, _ := strings.Cut(d.Name, "@"); name == dataset {
+			names = append(names, snap)
+		}
+	}
+	return names
+}
+
+// points are the sync points among them.
+func points(t *testing.T, w *betest.World, dataset string) (names []string) {
+	for _, s := range snapshots(t, w, dataset) {
+		if strings.HasPrefix(s, "sync-") {
+			names = append(names, s)
+		}
+	}
+	return names
+}
+
+// A sync brings what changed in the running BE, once; the second one finds
+// nothing, and one sync point stays.
+func TestSync(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		synced(t, w)
+		dry, err := be.New(w.System()).Do(t.Context(), be.Sync{Name: "be-2"}, be.Options{DryRun: true})
+		require.NoError(t, err)
+		require.NotNil(t, dry.Sync)
+		assert.NotContains(t, dry.Sync.String(), "hash-of")
+		assert.Equal(t, shadow, w.File("rpool/ROOT/be-2", "etc/shadow"), "a dry run writes nothing")
+
+		res := do(t, w, be.Sync{Name: "be-2"})
+		assert.Equal(t, dry.Sync.Items, res.Sync.Items, "what the dry run said")
+		assertSynced(t, w)
+		assert.Len(t, points(t, w, "rpool/ROOT/debian"), 1)
+		assert.Empty(t, points(t, w, "rpool/ROOT/be-2"))
+
+		res = do(t, w, be.Sync{Name: "be-2"})
+		assert.Zero(t, res.Sync.Written)
+		assertSynced(t, w)
+		assert.Len(t, points(t, w, "rpool/ROOT/debian"), 1, "the older point has gone")
+	})
+}
+
+// Each switch takes along what has changed since the last one, in either
+// direction, also between activate and the reboot.
+func TestSyncThereAndBack(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		synced(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		assertSynced(t, w)
+		w.Put("rpool/ROOT/debian", "etc/adjtime", "three\n")
+		w.Put("rpool/ROOT/debian", "etc/passwd", passwd+"bob:x:1001:1001::/home/bob:/bin/bash\n")
+		require.NoError(t, w.Reboot())
+		assert.Equal(t, "three\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
+		assert.Contains(t, w.File("rpool/ROOT/be-2", "etc/passwd"), "bob:")
+		assert.Contains(t, w.File("rpool/ROOT/be-2", "etc/passwd"), "daemon-of-a-package")
+		assert.Empty(t, status(t, w).Problems)
+
+		w.Put("rpool/ROOT/be-2", "etc/adjtime", "four\n")
+		w.Put("rpool/ROOT/be-2", "etc/journal", "first\nsecond\nthird\n")
+		do(t, w, be.Failback{})
+		require.NoError(t, w.Reboot())
+		assert.Equal(t, "rpool/ROOT/debian", w.Host.Running)
+		assert.Equal(t, "four\n", w.File("rpool/ROOT/debian", "etc/adjtime"))
+		assert.Equal(t, "first\nsecond\nthird\n", w.File("rpool/ROOT/debian", "etc/journal"))
+		assert.Equal(t, locked, w.File("rpool/ROOT/debian", "etc/shadow"))
+		assert.Contains(t, w.File("rpool/ROOT/debian", "etc/passwd"), "daemon-of-a-package", "what the package added came along")
+		assert.Contains(t, w.File("rpool/ROOT/debian", "etc/passwd"), "bob:")
+
+		// And once more: nothing has changed on either side.
+		do(t, w, be.Failback{})
+		require.NoError(t, w.Reboot())
+		assert.Equal(t, "four\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
+		assert.Equal(t, "first\nsecond\nthird\n", w.File("rpool/ROOT/be-2", "etc/journal"))
+		for _, b := range []string{"debian", "be-2"} {
+			assert.Len(t, points(t, w, "rpool/ROOT/"+b), 1, b)
+		}
+	})
+}
+
+// What changed on both sides is said before the first change, the new side's
+// stays, and who wants it so is stopped.
+func TestSyncConflict(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		synced(t, w)
+		w.Put("rpool/ROOT/be-2", "etc/adjtime", "other\n")
+		before := w.Capture()
+		_, err := try(t, w, be.Activate{Name: "be-2", Syncing: be.Syncing{Strict: true}})
+		require.ErrorContains(t, err, `activate "be-2": "/etc/adjtime": conflict`)
+		same(t, before, w.Capture())
+
+		var told []string
+		_, err = be.New(w.System()).Do(t.Context(), be.Activate{Name: "be-2"}, be.Options{Announce: func(p be.Plan) {
+			told = p.Notes
+			same(t, before, w.Capture())
+		}})
+		require.NoError(t, err)
+		assert.Contains(t, strings.Join(told, "\n"), `"/etc/adjtime": conflict`)
+		assert.Equal(t, "other\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
+		assert.Equal(t, locked, w.File("rpool/ROOT/be-2", "etc/shadow"), "the others are synced")
+	})
+	w := onePool(t)
+	synced(t, w)
+	w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", "/etc/adjtime STRICT\n")
+	w.Put("rpool/ROOT/be-2", "etc/adjtime", "other\n")
+	_, err := try(t, w, be.Activate{Name: "be-2"})
+	require.ErrorContains(t, err, `"/etc/adjtime": conflict`, "the line says so")
+	do(t, w, be.Activate{Name: "be-2", Syncing: be.Syncing{Without: true}})
+}
+
+func TestSyncRefused(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		synced(t, w)
+		refused(t, w, be.Sync{Name: "debian"}, refusal{be.Busy, `sync to "debian": it is running, and the files are its own`, "name another one"})
+		refused(t, w, be.Sync{Name: "none"}, refusal{be.NotFound, `sync to "none": no boot environment has that name in rpool/ROOT`, "snapbe list shows those that there are"})
+		do(t, w, be.Mount{Name: "be-2"})
+		dir := named(t, w, "be-2").Mountpoint
+		refused(t, w, be.Activate{Name: "be-2"}, refusal{be.Busy, `activate "be-2": it is mounted at ` + dir, "snapbe unmount be-2"})
+		do(t, w, be.Unmount{Name: "be-2"})
+		w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", "etc/passwd\n")
+		_, err := try(t, w, be.Activate{Name: "be-2"})
+		require.ErrorContains(t, err, `read /etc/snapbe/synclist: line 1, "etc/passwd"`)
+		do(t, w, be.Activate{Name: "be-2", Syncing: be.Syncing{Without: true}})
+		require.NoError(t, w.Reboot())
+		assert.Equal(t, shadow, w.File("rpool/ROOT/be-2", "etc/shadow"), "nothing was synced, then or at the boot")
+	})
+}
+
+// Without a snapshot in common, time decides, and that is said.
+func TestSyncWithoutBase(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	require.NoError(t, w.ZFS.Promote(t.Context(), "rpool/ROOT/be-2"))
+	assert.NotContains(t, strings.Join(do(t, w, be.Sync{Name: "be-2"}).Plan.Notes, "\n"), "in common", "the common snapshot is on the other side now")
+	assertSynced(t, w)
+
+	create(t, w, "rpool/ROOT/alone", zfs.Props{"mountpoint": "/", "canmount": "noauto", "org.opensolaris.libbe:uuid": "00000000-aaaa-4000-8000-000000000001"})
+	w.Put("rpool/ROOT/alone", "etc/adjtime", "alone\n")
+	res := do(t, w, be.Sync{Name: "alone"})
+	assert.Contains(t, res.Plan.Notes, `"debian" and "alone" have no snapshot in common: a file counts as changed when it is newer than "alone"`)
+}
+
+// A BE that was picked by hand takes nothing over, and the one that is to take
+// over still does so at its own first boot.
+func TestHandoverIsForTheActivated(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		synced(t, w)
+		do(t, w, be.Create{Name: "be-3"})
+		do(t, w, be.Activate{Name: "be-2"})
+		w.Put("rpool/ROOT/debian", "etc/adjtime", "late\n")
+		w.Host.Boot("rpool/ROOT/be-3")
+		before := w.Capture()
+		do(t, w, be.Handover{})
+		same(t, before, w.Capture())
+		require.NoError(t, w.Reboot())
+		assert.Equal(t, "rpool/ROOT/be-2", w.Host.Running)
+		assert.Equal(t, "late\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
+		assert.Empty(t, do(t, w, be.Handover{}).Plan.Steps, "the second time there is nothing to do")
+	})
+}
+
+// A handover that cannot be done stays to be done, says so, and nothing goes on
+// from a BE that lacks what it was to take over.
+func TestHandoverFails(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	do(t, w, be.Create{Name: "be-3"})
+	do(t, w, be.Activate{Name: "be-2"})
+	refused(t, w, be.Destroy{Name: "debian"}, refusal{be.Busy, `destroy "debian": it is running`, "snapbe activate another one and reboot into it first"})
+	require.NoError(t, w.Start())
+	w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", "what\n")
+	_, err := try(t, w, be.Handover{})
+	require.ErrorContains(t, err, `line 1, "what"`)
+	assert.Contains(t, strings.Join(status(t, w).Problems, "\n"), "snapbe handover")
+	_, err = try(t, w, be.Activate{Name: "be-3"})
+	require.ErrorContains(t, err, `what changed last in "debian" is not synced to the boot environment that runs`)
+	_, err = try(t, w, be.Destroy{Name: "debian"})
+	require.ErrorContains(t, err, `what changed last in it is still to be synced to "be-2"`)
+	w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", "/etc/adjtime\n")
+	do(t, w, be.Handover{})
+	assert.Empty(t, status(t, w).Problems)
+}
+
+// A rollback takes back what was synced, so the next sync must not take it for
+// done.
+func TestRollbackForgetsTheSync(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	do(t, w, be.Create{Name: "be-2@before"})
+	do(t, w, be.Sync{Name: "be-2"})
+	do(t, w, be.Rollback{Name: "be-2@before", Newer: true})
+	assert.Equal(t, shadow, w.File("rpool/ROOT/be-2", "etc/shadow"))
+	do(t, w, be.Sync{Name: "be-2"})
+	assertSynced(t, w)
+}
+
+// With a reboot the host is quiet before anything is read, and comes back where
+// the activation fails.
+func TestQuiesce(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	do(t, w, be.Activate{Name: "be-2", Reboot: true})
+	assert.True(t, w.Host.Quiet)
+	assert.True(t, w.Host.Rebooted)
+
+	w = onePool(t)
+	synced(t, w)
+	before := w.Capture()
+	w.Stop = func(what string, _ int) error {
+		if what == "write menu" && w.Host.Quiet {
+			w.Stop = nil
+			return assert.AnError
+		}
+		return nil
+	}
+	_, err := try(t, w, be.Activate{Name: "be-2", Reboot: true})
+	require.ErrorIs(t, err, assert.AnError)
+	assert.False(t, w.Host.Quiet, "all that was stopped is started again")
+	assert.False(t, w.Host.Rebooted)
+	same(t, before, w.Capture())
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"snapbe/be"
+	"snapbe/synclist"
+)
+
+type syncCmd struct {
+	Name   string `arg:"" name:"be" complete:"be" help:"The BE."`
+	Strict bool   `help:"Refuse where a file on the synclist has changed on both sides."`
+	changing
+}
+
+// Help is shown below the summary.
+func (syncCmd) Help() string {
+	return `Activating does this by itself; with --dry-run it shows beforehand what would be done to each file.`
+}
+
+// Run brings the files of the synclist to a BE.
+func (c *syncCmd) Run(a *app) error {
+	res, err := a.do(be.Sync{Name: c.Name, Strict: c.Strict}, c.changing, false)
+	if err == nil && !c.JSON && res.Sync != nil {
+		c.show(a.tui, res.Sync)
+	}
+	return err
+}
+
+// show has a line for each file, and below it those for its records.
+func (c *syncCmd) show(t *terminal, r *synclist.Report) {
+	var lines [][]string
+	for _, i := range r.Items {
+		lines = append(lines, []string{string(i.Action), printable(i.Path), printable(i.Why)})
+		for _, rec := range i.Records {
+			lines = append(lines, []string{"  " + string(rec.Action), "  " + printable(rec.Key), printable(rec.Why)})
+		}
+	}
+	t.table(lines)
+}
+
+type handoverCmd struct{ changing }
+
+// Help is shown below the summary.
+func (handoverCmd) Help() string {
+	return `It syncs the files of the synclist once more, from the other BE as it was shut down. snapbe-handover.service runs it before any service starts; by hand it is for a boot at which that failed. A BE that was picked in the menu by hand takes nothing over.`
+}
+
+// Run does what an activation left for the first boot. At most boots that is
+// nothing, and the console needs not be told.
+func (c *handoverCmd) Run(a *app) error {
+	a.terse = true
+	return a.change(be.Handover{}, c.changing)
+}

@@ -1,0 +1,386 @@
+package synclist
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// mergeText merges the files of a directory, without any disk.
+func mergeText(t testing.TB, base, src, tgt, origin files) (files, []Record, bool) {
+	t.Helper()
+	all := accounts{}
+	for name := range tgt {
+		m := &merger{format: formats[name], blind: base == nil, taking: false}
+		for _, at := range []struct {
+			from files
+			into **table
+		}{{base, &m.base}, {src, &m.src}, {tgt, &m.tgt}, {origin, &m.origin}} {
+			var err error
+			if *at.into, err = parseTable(m.format, []byte(at.from[name])); err != nil {
+				return nil, nil, false
+			}
+		}
+		if origin == nil {
+			m.origin = nil
+		}
+		all[name] = m
+	}
+	edits := all.merge()
+	out := files{}
+	var records []Record
+	for name, m := range all {
+		out[name] = string(m.tgt.render(edits[name]))
+		records = append(records, edits[name].records...)
+	}
+	return out, records, true
+}
+
+// model is a plain second reading of the rules, for one shadow file: keys to
+// fields, and no order.
+type model map[string][]string
+
+func parseModel(text string) model {
+	m := model{}
+	for line := range strings.FieldsSeq(text) {
+		f := strings.Split(line, ":")
+		m[f[0]] = f
+	}
+	return m
+}
+
+func isLocked(pw string) bool { return pw != "" && (pw[0] == '!' || pw[0] == '*') }
+
+func modelMerge(base, src, tgt, origin model) model {
+	out := model{}
+	keys := map[string]bool{}
+	for _, m := range []model{base, src, tgt} {
+		for k := range m {
+			keys[k] = true
+		}
+	}
+	for k := range keys {
+		b, s, t := base[k], src[k], tgt[k]
+		if origin != nil && t == nil && origin[k] == nil {
+			b = nil
+		}
+		switch {
+		case s == nil && t == nil:
+		case t == nil && b == nil:
+			out[k] = s
+		case t == nil: // removed in the target
+		case s == nil && b != nil && slices.Equal(b, t): // removed in the source
+		case s == nil:
+			out[k] = t
+		default:
+			out[k] = modelFields(b, s, t)
+		}
+	}
+	return out
+}
+
+func modelFields(b, s, t []string) []string {
+	out := slices.Clone(t)
+	was := func(i int) string {
+		if b == nil {
+			return "none"
+		}
+		return b[i]
+	}
+	// Password and date as one, then the rest.
+	sPw, tPw := s[1] != was(1), t[1] != was(1)
+	switch {
+	case s[1] == t[1]:
+		if t[2] == was(2) {
+			out[2] = s[2]
+		}
+	case sPw && !tPw:
+		out[1], out[2] = s[1], s[2]
+	case sPw && tPw && isLocked(s[1]) && !isLocked(t[1]):
+		out[1] = "!" + t[1]
+		if out[1] == was(1) {
+			out[1] = s[1]
+			if s[2] != t[2] {
+				out[2] = s[2]
+			}
+		}
+	}
+	for i := 3; i < len(t); i++ {
+		switch {
+		case t[i] == was(i):
+			out[i] = s[i]
+		case i == 7 && s[i] != was(i) && s[i] != "" && (t[i] == "" || len(s[i]) < len(t[i]) || len(s[i]) == len(t[i]) && s[i] < t[i]):
+			out[i] = s[i]
+		}
+	}
+	return out
+}
+
+func randomShadow(r *rand.Rand, from string) string {
+	var b strings.Builder
+	pick := func(s ...string) string { return s[r.IntN(len(s))] }
+	old := parseModel(from)
+	for _, k := range []string{"a", "b", "c", "d", "e"} {
+		f := old[k]
+		switch n := r.IntN(6); {
+		case n == 0:
+			continue
+		case n > 1 && f != nil:
+		case n > 3:
+			continue
+		default:
+			f = nil
+		}
+		if f == nil {
+			f = []string{k, h0, "1", "", "", "", "", "", ""}
+		}
+		f = slices.Clone(f)
+		for i, values := range map[int][]string{1: {h0, h1, h2, "!" + h0, "!", "*", "", "!" + h1}, 2: {"0", "1", "2"}, 3: {"", "5", "6"}, 7: {"", "1", "20", "300"}} {
+			if r.IntN(4) == 0 {
+				f[i] = pick(values...)
+			}
+		}
+		b.WriteString(strings.Join(f, ":") + "\n")
+	}
+	return b.String()
+}
+
+func TestMergeAgainstModel(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 30_000 {
+		base := randomShadow(r, "")
+		src, tgt := randomShadow(r, base), randomShadow(r, base)
+		var origin files
+		var modelOrigin model
+		if r.IntN(2) == 0 {
+			origin = files{"shadow": randomShadow(r, base)}
+			modelOrigin = parseModel(origin["shadow"])
+		}
+		all := func(s string) files { return files{"shadow": s} }
+		out, records, ok := mergeText(t, all(base), all(src), all(tgt), origin)
+		require.True(t, ok)
+		got := out["shadow"]
+		where := fmt.Sprintf("base:\n%s\nsource:\n%s\ntarget:\n%s\norigin:\n%v", base, src, tgt, origin)
+		require.Equal(t, modelMerge(parseModel(base), parseModel(src), parseModel(tgt), modelOrigin), parseModel(got), where)
+
+		again, _, _ := mergeText(t, all(base), all(src), all(got), origin)
+		require.Equal(t, got, again["shadow"], "twice; "+where)
+		checkLocks(t, parseModel(base), parseModel(src), parseModel(tgt), parseModel(got), where)
+		checkSecrets(t, records)
+		for k, s := range parseModel(src) {
+			if parseModel(base)[k] == nil && parseModel(tgt)[k] == nil {
+				require.Equal(t, s, parseModel(got)[k], "an addition is lost; "+where)
+			}
+		}
+	}
+}
+
+// checkLocks holds that no lock is lost: an account that the source locked is
+// locked in the end, or gone, and so is one that the target locked and the
+// source did not unlock while the target left it alone.
+func checkLocks(t testing.TB, base, src, tgt, got model, where string) {
+	t.Helper()
+	for k, g := range got {
+		b, s, was := base[k], src[k], tgt[k]
+		if s != nil && isLocked(s[1]) && (b == nil || !isLocked(b[1])) {
+			require.True(t, isLocked(g[1]), "%q was locked in the source; %s", k, where)
+		}
+		if was != nil && isLocked(was[1]) && (b == nil || b[1] != was[1]) {
+			require.True(t, isLocked(g[1]), "%q was locked in the target; %s", k, where)
+		}
+	}
+}
+
+func checkSecrets(t testing.TB, records []Record) {
+	t.Helper()
+	b, err := json.Marshal(records)
+	require.NoError(t, err)
+	require.NotContains(t, string(b), sentinel)
+}
+
+// randomHost is passwd, shadow, group and subuid of a host, changed from
+// another one. Numbers are few, so that they clash.
+func randomHost(r *rand.Rand, from files) files {
+	users, groups := map[string][]string{}, map[string][]string{}
+	for line := range strings.FieldsSeq(from["passwd"]) {
+		f := strings.Split(line, ":")
+		users[f[0]] = f
+	}
+	for line := range strings.FieldsSeq(from["group"]) {
+		f := strings.Split(line, ":")
+		groups[f[0]] = f
+	}
+	used := map[string]bool{}
+	for _, f := range users {
+		used[f[2]] = true
+	}
+	number := func(used map[string]bool) string {
+		for range 50 {
+			if n := fmt.Sprint(1000 + r.IntN(12)); !used[n] {
+				used[n] = true
+				return n
+			}
+		}
+		return fmt.Sprint(5000 + r.IntN(1<<20))
+	}
+	usedGroups := map[string]bool{}
+	for _, f := range groups {
+		usedGroups[f[2]] = true
+	}
+	for range r.IntN(4) {
+		name := string(rune('a' + r.IntN(8)))
+		if users[name] == nil {
+			g := number(usedGroups)
+			users[name] = []string{name, "x", number(used), g, "", "/", "/bin/sh"}
+			if groups[name] == nil {
+				groups[name] = []string{name, "x", g, ""}
+			} else {
+				users[name][3] = groups[name][2]
+			}
+		} else if r.IntN(2) == 0 {
+			users[name][2] = number(used)
+		} else {
+			delete(users, name)
+		}
+	}
+	out := files{}
+	for _, n := range slices.Sorted(maps.Keys(users)) {
+		out["passwd"] += strings.Join(users[n], ":") + "\n"
+		out["shadow"] += n + ":" + h0 + ":1::::::\n"
+	}
+	for _, n := range slices.Sorted(maps.Keys(groups)) {
+		out["group"] += strings.Join(groups[n], ":") + "\n"
+	}
+	return out
+}
+
+// TestMergeNumbers holds, over whole hosts, that no number comes to mean two
+// users or groups that it did not mean on one side, and that nobody gets into
+// another's group.
+func TestMergeNumbers(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	column := func(text string, i int) map[string]string {
+		by := map[string]string{}
+		for line := range strings.FieldsSeq(text) {
+			f := strings.Split(line, ":")
+			by[f[0]] = f[i]
+		}
+		return by
+	}
+	refused := 0
+	for range 20_000 {
+		base := randomHost(r, nil)
+		src, tgt := randomHost(r, base), randomHost(r, base)
+		for _, f := range []files{base, src, tgt} {
+			for _, n := range []string{"passwd", "shadow", "group"} {
+				f[n] += ""
+			}
+		}
+		out, records, ok := mergeText(t, base, src, tgt, nil)
+		require.True(t, ok)
+		where := fmt.Sprintf("base:\n%s\nsource:\n%s\ntarget:\n%s\nout:\n%s\n%v", base, src, tgt, out, records)
+		again, _, _ := mergeText(t, base, src, out, nil)
+		require.Equal(t, out, again, "twice; "+where)
+		for _, file := range []string{"passwd", "group"} {
+			got, s, g := column(out[file], 2), column(src[file], 2), column(tgt[file], 2)
+			for a, n := range got {
+				for b, m := range got {
+					if a != b && n == m && !(s[a] == n && s[b] == n) && !(g[a] == n && g[b] == n) {
+						require.Fail(t, "a number twice", "%s: %q and %q; %s", file, a, b, where)
+					}
+				}
+			}
+		}
+		// The primary group of who is new is the one that the source means.
+		srcGroups, outGroups := column(src["group"], 2), column(out["group"], 2)
+		was := column(tgt["passwd"], 3)
+		for user, g := range column(out["passwd"], 3) {
+			if was[user] == g {
+				continue
+			}
+			for name, n := range outGroups {
+				require.False(t, n == g && srcGroups[name] != g, "%q comes into %q; %s", user, name, where)
+			}
+		}
+		for _, r := range records {
+			if strings.Contains(r.Why, "not added") {
+				refused++
+			}
+		}
+	}
+	require.Greater(t, refused, 1000, "the numbers did not clash")
+}
+
+func FuzzRecords(f *testing.F) {
+	f.Add("passwd", "a:x:1:1::/:\n", "a:x:1:1::/:\nb:x:2:2::/:\n", "a:x:1:1::/:\n+::::::\n", "")
+	f.Add("shadow", "a:"+h0+":1::::::\n", "a:!"+h0+":1::::::\n", "a:"+h1+":2:::::9:\n", "")
+	f.Add("group", "g:x:1:a,b", "g:x:1:a\r\n", "g:x:1:b,c,b\n#\n", "x")
+	f.Add("gshadow", "g:!:a:b\nmalformed\n", "g:!::\n", "g:*:c:\n\n", "")
+	f.Add("subuid", "a:1:1\n", "a:1:1\na:1:1\nb:0:9\n", "c:5:1\n", "")
+	f.Fuzz(func(t *testing.T, name, base, src, tgt, origin string) {
+		if formats[name] == nil || len(base+src+tgt) > 8192 {
+			t.Skip()
+		}
+		all := func(s string) files { return files{name: s} }
+		var old files
+		if origin != "" {
+			old = all(origin)
+		}
+		out, _, ok := mergeText(t, all(base), all(src), all(tgt), old)
+		if !ok {
+			t.Skip()
+		}
+		got := out[name]
+		again, _, ok := mergeText(t, all(base), all(src), all(got), old)
+		require.True(t, ok, "cannot be read again: %q", got)
+		require.Equal(t, got, again[name], "twice")
+		if same, _, _ := mergeText(t, all(base), all(base), all(tgt), nil); same != nil {
+			require.Equal(t, tgt, same[name], "nothing changed in the source")
+		}
+		// What is no record is never lost.
+		b, err := parseTable(formats[name], []byte(tgt))
+		require.NoError(t, err)
+		a, err := parseTable(formats[name], []byte(got))
+		require.NoError(t, err)
+		require.Equal(t, others(b), others(a))
+		if formats[name].keyed {
+			m := func(text string) model {
+				tab, err := parseTable(formats[name], []byte(text))
+				require.NoError(t, err)
+				out := model{}
+				for k, r := range tab.records {
+					if !tab.spoiled[k] {
+						out[k] = r
+					}
+				}
+				return out
+			}
+			s, w := m(src), m(tgt)
+			for k := range b.spoiled {
+				delete(s, k)
+			}
+			checkLocks(t, m(base), s, w, m(got), "")
+		}
+	})
+}
+
+func others(t *table) []string {
+	var o []string
+	for _, r := range t.rows {
+		if r.record == nil {
+			o = append(o, r.raw)
+		}
+	}
+	return o
+}

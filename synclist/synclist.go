@@ -1,0 +1,144 @@
+// Package synclist brings the files that every boot environment must agree on
+// from the one that ran last, the source, to the one that is to run next, the
+// target. Each is judged against what both once had in common, the base: what
+// one side alone changed is taken or kept, what both changed is a conflict,
+// which is reported and leaves the target as it is. Record files are merged
+// record by record, logs get what the source gained, and an account that was
+// locked in the source is locked in the target.
+package synclist
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"time"
+
+	"snapbe/internal/treecopy"
+)
+
+// Sides are the trees that are compared. Only Target is ever changed.
+type Sides struct {
+	Source, Target *treecopy.Tree
+	// Base is the common ancestor. Where there is none, a file counts as
+	// changed when its mtime or ctime is after Since, which is Live Upgrade's
+	// rule.
+	Base  *treecopy.Tree
+	Since time.Time
+	// Origin, where there is one, is an ancestor older than Base. What neither
+	// it nor the target has was never taken away in the target: the source
+	// gained it, though Base has it already.
+	Origin *treecopy.Tree
+	// Shared tells that a path lies on storage that all BEs have in common, and
+	// why; it is left out then, with all beneath it. It may be nil.
+	Shared func(path string) (why string, ok bool)
+}
+
+// Options are the caller's wishes for Apply.
+type Options struct {
+	// Strict treats every line as if it were marked STRICT.
+	Strict bool
+}
+
+// ConflictError tells that a line marked STRICT could not be settled. Nothing
+// was written.
+type ConflictError struct {
+	// Items are the conflicts and refusals.
+	Items []Item
+}
+
+func (e *ConflictError) Error() string {
+	more := ""
+	if n := len(e.Items) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+	return fmt.Sprintf("%s%s, which must be settled before anything is written", e.Items[0], more)
+}
+
+// Plan judges every file of a list, and changes nothing. The bytes of its
+// report are those that Apply would write.
+//
+// The first file that cannot be read is an error that names it.
+func Plan(ctx context.Context, list List, sides Sides) (*Report, error) {
+	return run(ctx, list, sides, false)
+}
+
+// Apply judges every file of a list and brings the target up to date, file by
+// file, each of them at every instant old or new. Run again, it finds nothing
+// to do. Where a line is marked STRICT and cannot be settled it returns a
+// *ConflictError before the first write. A file that cannot be read or written
+// is an error that names it; the report tells what was done until then.
+func Apply(ctx context.Context, list List, sides Sides, options Options) (*Report, error) {
+	strict := options.Strict
+	for _, l := range list {
+		strict = strict || l.Strict
+	}
+	if strict {
+		report, err := Plan(ctx, list, sides)
+		if err != nil {
+			return report, err
+		}
+		if open := report.unsettled(options.Strict); len(open) > 0 {
+			return report, &ConflictError{Items: open}
+		}
+	}
+	return run(ctx, list, sides, true)
+}
+
+// syncer goes through a list.
+type syncer struct {
+	sides Sides
+	// lines are those of the list, by path: one of its own overrides that of a
+	// directory above.
+	lines  map[string]Line
+	write  bool
+	report *Report
+}
+
+func run(ctx context.Context, list List, sides Sides, write bool) (*Report, error) {
+	s := &syncer{sides: sides, lines: map[string]Line{}, write: write, report: &Report{}}
+	for _, l := range list {
+		s.lines[l.Path] = l
+	}
+	merged := map[string]bool{}
+	for _, l := range list {
+		var err error
+		switch l.Mode {
+		case Overwrite:
+			err = naming(l, s.overwrite(ctx, l))
+		case Append, Prepend:
+			err = naming(l, s.extend(ctx, l))
+		case Merge:
+			// The record files of a directory depend on each other.
+			if dir := path.Dir(l.Path); !merged[dir] {
+				merged[dir] = true
+				err = s.mergeFiles(ctx, list.mergedIn(dir))
+			}
+		default:
+			err = naming(l, fmt.Errorf("mode %q is none of %s", l.Mode, modeNames))
+		}
+		if err != nil {
+			return s.report, err
+		}
+	}
+	return s.report, nil
+}
+
+func naming(l Line, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("sync %q: %w", l.Path, err)
+}
+
+// shared tells whether a name is left out because all BEs have it in common,
+// and reports it.
+func (s *syncer) shared(line Line, name string) bool {
+	if s.sides.Shared == nil {
+		return false
+	}
+	why, ok := s.sides.Shared("/" + name)
+	if ok {
+		s.report.add(line, Item{Path: "/" + name, Action: Shared, Why: why})
+	}
+	return ok
+}
