@@ -15,8 +15,6 @@ type activateArgs struct {
 	UUID     string `json:"uuid"`
 	Dataset  string `json:"dataset"`
 	Previous string `json:"previous,omitempty"`
-	// Roots are the BE's root dataset and its boot dataset.
-	Roots []string `json:"roots"`
 
 	OldDefault  string `json:"oldDefault"`
 	OldPrevious string `json:"oldPrevious,omitempty"`
@@ -34,9 +32,23 @@ type activateArgs struct {
 	OldSynced string `json:"oldSynced,omitempty"`
 	// Share is the share, where it is snapshotted.
 	Share string `json:"share,omitempty"`
-	// Handover is what is left to do at the first boot.
-	Handover    string `json:"handover,omitempty"`
+	// Restore is a snapshot that the share goes back to at the first boot, Keep
+	// tells that what is left for it already stays so.
+	Restore     string `json:"restore,omitempty"`
+	Keep        bool   `json:"keep,omitempty"`
 	OldHandover string `json:"oldHandover,omitempty"`
+}
+
+// handover is what is left to do at the first boot.
+func (a activateArgs) handover() string {
+	if a.Keep {
+		return a.OldHandover
+	}
+	h := handover{To: a.UUID, Restore: a.Restore}
+	if a.Source != "" {
+		h.From = a.Previous
+	}
+	return h.String()
 }
 
 func (a activateArgs) sync() syncArgs {
@@ -80,6 +92,12 @@ func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	what := fmt.Sprintf("fail back to %q", b.Name)
 	if r.Share != "" {
+		if b.Running {
+			return nil, refuse(Invalid, "snapbe share restore "+r.Share+" does it now", "%s and the share to %q: it runs already", what, r.Share)
+		}
+		if err := checkSnapName(r.Share); err != nil {
+			return nil, refuse(Invalid, "zfs rename gives it another name", "%s: %v", what, err)
+		}
 		if err := m.checkShareSnapshot(ctx, st, r.Share, what); err != nil {
 			return nil, err
 		}
@@ -101,6 +119,9 @@ type activation struct {
 
 func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activation) (*operation, error) {
 	boot, err := m.bootable(ctx, b, a.what)
+	if err == nil && st.shareFrom != b.UUID {
+		err = st.refuseUnmoved(a.what)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +131,7 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 		return nil, err
 	}
 	args := activateArgs{
-		UUID: b.UUID, Dataset: b.Dataset, Previous: a.previous, Roots: b.datasets(),
+		UUID: b.UUID, Dataset: b.Dataset, Previous: a.previous, Restore: a.share,
 		OldDefault: st.props.Local(propDefault), OldPrevious: st.props.Local(propPrevious),
 		OldSynced: b.synced, OldHandover: st.props.Local(propHandover),
 	}
@@ -129,19 +150,23 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 	if err != nil {
 		return nil, err
 	}
-	ho := handover{To: args.UUID, Restore: a.share}
 	if s != nil {
-		args.Source, ho.From = s.source.Dataset, s.source.UUID
+		args.Source = s.source.Dataset
 	}
 	if !b.Running {
 		args.Share, args.Snap = st.share, m.autoSnap()
 	}
-	args.Handover = ho.String()
+	if h, ok := st.handover(); ok && b.Running && h.due(st) && !a.syncing.Without {
+		args.Keep = true // its first boot has not done it yet
+	}
 	op := m.activateOperation(a.kind, m.sys.UUID(), a.what, args, boots{args.UUID: boot}, s, a.reboot)
 	op.plan.root = st.root
 	op.result.Name = b.Name
 	if s != nil {
 		op.plan.Notes, op.result.Sync = s.notes(), s.report
+		if s.noUnit {
+			op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%q has no snapbe-handover.service enabled: what changes from now on is not brought to it when it boots", b.Name))
+		}
 	}
 	if a.reboot {
 		op.next = rebootRequest{}
@@ -211,20 +236,41 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 	})
 	// Another tool's BE may mount itself, or what lies below it, in every BE.
 	op.add(journal.Step{Name: "keep it from mounting by itself", Final: true, Do: func(ctx context.Context) error {
-		changes, err := m.noauto(ctx, args.Roots)
+		roots, err := m.rootsOf(ctx, args.Dataset)
+		if err != nil {
+			return err
+		}
+		changes, err := m.noauto(ctx, roots)
 		if err != nil {
 			return err
 		}
 		return m.sys.ZFS.Set(ctx, changes)
 	}})
-	if args.Source != "" || args.Share != "" {
-		op.add(m.tidyStep(op, args.Share))
+	switch {
+	case args.Share != "" && fresh != nil:
+		op.add(m.tidyStep(op))
+	case args.Source != "" || args.Share != "": // a recovery knows no limit
+		op.add(m.dropStep(op))
 	}
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		ok, err := m.chosen(ctx, root, args)
 		return follows, ok, err
 	}
 	return op
+}
+
+// rootsOf are the root datasets of the BE with that dataset.
+func (m *Manager) rootsOf(ctx context.Context, dataset string) ([]string, error) {
+	st, err := m.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range st.bes {
+		if b.Dataset == dataset {
+			return b.datasets(), nil
+		}
+	}
+	return nil, nil
 }
 
 // quiesceStep makes sure that the sync sees a host at rest. What goes wrong
@@ -241,7 +287,7 @@ func (m *Manager) chooseStep(root string, args activateArgs) journal.Step {
 	return journal.Step{
 		Name: "choose it as the default",
 		Do: func(ctx context.Context) error {
-			return m.setBoot(ctx, root, args.UUID, args.Previous, args.Handover, setSynced(args.Dataset, args.synced()))
+			return m.setBoot(ctx, root, args.UUID, args.Previous, args.handover(), setSynced(args.Dataset, args.synced()))
 		},
 		Undo: func(ctx context.Context) error {
 			err := m.setBoot(ctx, root, args.OldDefault, args.OldPrevious, args.OldHandover, setSynced(args.Dataset, args.OldSynced))
@@ -263,7 +309,7 @@ func (m *Manager) chosen(ctx context.Context, root string, args activateArgs) (b
 	synced, err := m.syncedOf(ctx, args.Dataset)
 	d := ds[0]
 	return d.Local(propDefault) == args.UUID && d.Local(propPrevious) == args.Previous &&
-		d.Local(propHandover) == args.Handover && synced == args.synced(), err
+		d.Local(propHandover) == args.handover() && synced == args.synced(), err
 }
 
 // rootOf is the container that a BE's dataset lies in.

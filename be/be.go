@@ -40,6 +40,10 @@ const (
 	propShare     = "org.snapbe:share"
 	propShareDirs = "org.snapbe:sharedirs"
 	propShareFor  = "org.snapbe:for"
+	// propShareFrom is the BE whose directories go to the share, and
+	// propShared those of them that have: before that, those of no other BE do.
+	propShareFrom = "org.snapbe:sharefrom"
+	propShared    = "org.snapbe:shared"
 	// propBootRoot and propGrub name, on the BE root container, where boot
 	// datasets and GRUB's directory are, as init found or made them.
 	propBootRoot = "org.snapbe:bootroot"

@@ -85,7 +85,7 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	if r.Activate {
 		op.next = Activate{Name: r.Name}
-		op.nextSteps = m.activateOperation("activate", "", "", c.activation(), nil, nil, false).stepNames()
+		op.nextSteps = m.activateOperation("activate", "", "", c.activation(), boots{}, nil, false).stepNames()
 	}
 	return op, nil
 }

@@ -360,7 +360,7 @@ func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.
 	}})
 	if args.Kept {
 		op.add(journal.Step{Name: "drop what was kept for it: sync points, snapshots of the share", Final: true, Do: func(ctx context.Context) error {
-			notes, err := m.pruneShare(ctx, func(s ShareSnap) bool { return args.UUID != "" && s.uuid == args.UUID })
+			notes, err := m.pruneShare(ctx, 0, func(s ShareSnap) bool { return args.UUID != "" && s.uuid == args.UUID })
 			if err == nil {
 				var more []string
 				more, err = m.dropOldPoints(ctx)

@@ -75,8 +75,8 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 	switch r.(type) {
 	case Recover:
 		return m.recoverPending(ctx, o)
-	case Handover:
-		if err := m.recoverBefore(ctx, o); err != nil {
+	case Handover, ShareMount:
+		if err := m.recoverBefore(ctx, r, o); err != nil {
 			return Result{}, err
 		}
 	}

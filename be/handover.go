@@ -3,6 +3,7 @@ package be
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"snapbe/internal/journal"
@@ -183,7 +184,16 @@ func (m *Manager) catchUp(ctx context.Context, args handoverArgs) (*syncing, err
 		return nil, refuse(Failed, "snapbe activate --no-sync NAME goes without",
 			"hand over: the boot environment with the UUID %s, which ran before, has gone", args.From)
 	}
-	return m.newSync(ctx, st, source, target, false)
+	s, err := m.newSync(ctx, st, source, target, false)
+	if err != nil {
+		return nil, err
+	}
+	// A conflict stops no boot: what can be taken over is, and the rest is told.
+	s.list = slices.Clone(s.list)
+	for i := range s.list {
+		s.list[i].Strict = false
+	}
+	return s, nil
 }
 
 // handedOverStep makes the new sync points: what each of the two now is, the
@@ -219,16 +229,22 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 	}
 }
 
-// recoverBefore ends an interrupted operation for a handover that is due: the
-// activation itself may be what the power cut has caught.
-func (m *Manager) recoverBefore(ctx context.Context, o Options) error {
+// recoverBefore ends an interrupted operation that the early units cannot leave
+// to snapbe-recover.service: an activation that is followed by a handover, and
+// a restore of the share, which services are about to write to.
+func (m *Manager) recoverBefore(ctx context.Context, r Request, o Options) error {
 	st, err := m.read(ctx)
-	if err != nil || st.props.Local(propJournal) == "" || o.DryRun {
+	if err != nil || o.DryRun {
 		return err
 	}
-	if h, ok := st.handover(); !ok || !h.due(st) {
-		return nil // snapbe-recover.service sees to it
+	rec, ok, err := st.pending()
+	if err != nil || !ok {
+		return err
 	}
-	_, err = m.recoverPending(ctx, Options{Step: o.Step})
+	h, left := st.handover()
+	_, handing := r.(Handover)
+	if handing && left && h.due(st) || !handing && rec.Kind == "share-restore" {
+		_, err = m.recoverPending(ctx, Options{Step: o.Step})
+	}
 	return err
 }

@@ -204,6 +204,10 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 	if err != nil {
 		return 0, nil, err
 	}
+	// What recovering takes back must not be somebody's work.
+	if err := st.refusePending(); err != nil {
+		return 0, nil, err
+	}
 	b, err := st.usable(x.Name, what)
 	if err != nil {
 		return 0, nil, err

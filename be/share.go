@@ -25,9 +25,10 @@ type shareArgs struct {
 	Root  string `json:"root"`
 	Share string `json:"share"`
 	New   bool   `json:"new,omitempty"`
-	// Dirs and Old are the directories of /var, as the property has them.
+	// Dirs are the directories of /var, as the property has them, From the UUID
+	// of the BE that they are taken from.
 	Dirs string `json:"dirs"`
-	Old  string `json:"old,omitempty"`
+	From string `json:"from"`
 }
 
 func (r ShareInit) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -36,57 +37,100 @@ func (r ShareInit) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	dirs := r.Dirs
-	if len(dirs) == 0 && st.share == "" {
-		if dirs, err = m.defaultDirs(); err != nil {
-			return nil, err
-		}
+	b, ok := st.running()
+	if !ok || b.UUID == "" {
+		return nil, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
 	}
-	for _, d := range dirs {
-		if err := sharedvar.CheckDir(d); err != nil {
-			return nil, refuse(Invalid, "", "%s: %v", what, err)
-		}
+	dirs, err := r.dirs(m, st, what)
+	if err != nil {
+		return nil, err
 	}
-	args := shareArgs{Root: st.root, Share: st.share, Old: strings.Join(st.shareDirs, " ")}
+	args := shareArgs{Root: st.root, Share: st.share, From: b.UUID}
 	if st.share == "" {
 		args.New, args.Share = true, zfs.PoolOf(st.root)+"/VARSHARE"
 		if err := m.refuseShareExists(ctx, st, args.Share, what); err != nil {
 			return nil, err
 		}
 	}
-	all := slices.Clone(st.shareDirs)
+	var added []string
 	for _, d := range dirs {
-		if !slices.Contains(all, d) {
-			all = append(all, d)
+		if !slices.Contains(st.shareDirs, d) && !slices.Contains(added, d) {
+			added = append(added, d)
 		}
 	}
-	args.Dirs = strings.Join(all, " ")
+	if len(added) > 0 && len(st.unmoved()) > 0 && st.shareFrom != b.UUID {
+		return nil, st.refuseUnmoved(what)
+	}
+	args.Dirs = strings.Join(append(slices.Clone(st.shareDirs), added...), " ")
 	op := m.shareOperation(m.sys.UUID(), args)
-	if !args.New && args.Dirs == args.Old {
+	if len(added) == 0 {
 		op.steps = nil
 	}
 	op.plan.root = st.root
-	for _, d := range all {
-		if !slices.Contains(st.shareDirs, d) {
-			op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("/var/%s goes to %s at the next boot, before any service starts", d, args.Share))
+	for _, d := range added {
+		note := fmt.Sprintf("/var/%s goes to %s at the next boot, before any service starts", d, args.Share)
+		if at := lastAt(st.mounts, "/var/"+d); at.Dataset != "" {
+			note = fmt.Sprintf("/var/%s stays as it is as long as %s is mounted there", d, at.Dataset)
 		}
+		op.plan.Notes = append(op.plan.Notes, note)
 	}
 	return op, nil
 }
 
-// defaultDirs are those of the default ones that the running system has.
-func (m *Manager) defaultDirs() (dirs []string, err error) {
+// dirs are those to share: the ones that were named, or at first the default
+// ones.
+func (r ShareInit) dirs(m *Manager, st *state, what string) ([]string, error) {
+	for _, d := range r.Dirs {
+		if err := sharedvar.CheckDir(d); err != nil {
+			return nil, refuse(Invalid, "", "%s: %v", what, err)
+		}
+	}
+	if len(r.Dirs) > 0 || st.share != "" {
+		return r.Dirs, nil
+	}
+	dirs, err := m.defaultDirs(st)
+	if err == nil && len(dirs) == 0 {
+		err = refuse(Failed, "name others with --dir", "%s: /var has none of %s that is not a mount", what, strings.Join(sharedvar.Default(), ", "))
+	}
+	return dirs, err
+}
+
+// defaultDirs are those of the default ones that the running system has, and has
+// not mounted: what is mounted is shared by all BEs already.
+func (m *Manager) defaultDirs(st *state) (dirs []string, err error) {
 	root, err := m.sys.Host.Tree()
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
 	for _, d := range sharedvar.Default() {
-		if info, err := root.Lstat("var/" + d); err == nil && info.IsDir() {
+		info, err := root.Lstat("var/" + d)
+		if err == nil && info.IsDir() && lastAt(st.mounts, "/var/"+d).Dataset == "" {
 			dirs = append(dirs, d)
 		}
 	}
 	return dirs, nil
+}
+
+// unmoved are the directories that no BE has put on the share yet.
+func (st *state) unmoved() (dirs []string) {
+	for _, d := range st.shareDirs {
+		if !slices.Contains(st.moved, d) {
+			dirs = append(dirs, d)
+		}
+	}
+	return dirs
+}
+
+// refuseUnmoved refuses what would have another BE's directories become the
+// share: they are older than those of the BE that runs.
+func (st *state) refuseUnmoved(what string) error {
+	dirs := st.unmoved()
+	if _, ok := st.byUUID(st.shareFrom); !ok || len(dirs) == 0 {
+		return nil
+	}
+	return refuse(Failed, fmt.Sprintf("reboot into %s first; where that did not help, systemctl status snapbe-share.service says why", st.nameOf(st.shareFrom)),
+		"%s: /var/%s of %s is still to go to the share, when that boots", what, strings.Join(dirs, ", /var/"), st.nameOf(st.shareFrom))
 }
 
 // refuseShareExists refuses to take what somebody has made for the share.
@@ -137,7 +181,7 @@ func (m *Manager) shareOperation(id string, args shareArgs) *operation {
 	op.add(journal.Step{
 		Name: "name its directories",
 		Do: func(ctx context.Context) error {
-			changes := []zfs.Change{{Dataset: args.Root, Set: zfs.Props{propShare: args.Share, propShareDirs: args.Dirs}}}
+			changes := []zfs.Change{{Dataset: args.Root, Set: zfs.Props{propShare: args.Share, propShareDirs: args.Dirs, propShareFrom: args.From}}}
 			if args.New {
 				changes = append(changes, zfs.Change{Dataset: args.Share, Inherit: []string{propOp}})
 			}
@@ -203,8 +247,18 @@ func (ShareMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 			return m.mountShare(ctx, st, b)
 		}})
 	}
-	op.add(journal.Step{Name: "place " + strings.Join(st.shareDirs, ", ") + " of /var on it", Do: func(ctx context.Context) error {
-		notes, err := m.place(ctx, st, b)
+	dirs := st.shareDirs
+	if _, ok := st.byUUID(st.shareFrom); ok && st.shareFrom != b.UUID {
+		dirs = st.moved
+		for _, d := range st.unmoved() {
+			op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("/var/%s stays as it is: that of %s is to go to the share first", d, st.nameOf(st.shareFrom)))
+		}
+	}
+	if len(dirs) == 0 {
+		return op, nil
+	}
+	op.add(journal.Step{Name: "place " + strings.Join(dirs, ", ") + " of /var on it", Do: func(ctx context.Context) error {
+		notes, err := m.place(ctx, st, b, dirs)
 		op.result.Notes = append(op.result.Notes, notes...)
 		return err
 	}})
@@ -226,25 +280,30 @@ func (m *Manager) mountShare(ctx context.Context, st *state, b BE) error {
 	return m.sys.Host.Attach(mount.Tree{{Dataset: st.share, Dir: "."}}, shareDir)
 }
 
-// withVar shows f the root of a BE with its /var, and nothing else.
+// withVar shows f the root of a BE with its /var and /etc, and nothing else.
 func (m *Manager) withVar(ctx context.Context, b BE, f func(root *treecopy.Tree) error) error {
 	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
 	if err != nil {
 		return err
 	}
-	return m.viewTree(slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && e.Dir != "var" }), false, f)
+	return m.viewTree(slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && e.Dir != "var" && e.Dir != "etc" }), false, f)
 }
 
 // place makes the directories of the running BE links into the share. It is its
 // own record: cut off anywhere, the next boot goes on from what it finds.
-func (m *Manager) place(ctx context.Context, st *state, b BE) (notes []string, err error) {
+func (m *Manager) place(ctx context.Context, st *state, b BE, dirs []string) (notes []string, err error) {
+	var moved []string
 	mounted := func(name string) bool {
 		return slices.ContainsFunc(st.mounts, func(mnt mount.Mounted) bool { return within(mnt.Dir, "/"+name) })
 	}
 	err = m.withVar(ctx, b, func(root *treecopy.Tree) error {
 		return m.viewTree(mount.Tree{{Dataset: st.share, Dir: "."}}, false, func(share *treecopy.Tree) error {
-			placed, err := sharedvar.Place(root, share, st.shareDirs, mounted)
+			placed, err := sharedvar.Place(root, share, dirs, mounted)
+			err = errors.Join(err, sharedvar.Confine(root, st.shareDirs))
 			for _, p := range placed {
+				if p.Placement != sharedvar.Failed || slices.Contains(st.moved, p.Dir) {
+					moved = append(moved, p.Dir)
+				}
 				if p.Placement != sharedvar.Shared && p.Placement != sharedvar.Missing {
 					notes = append(notes, strings.TrimSpace(fmt.Sprintf("/var/%s: %s %s", p.Dir, p.Placement, p.Detail)))
 				}
@@ -252,5 +311,8 @@ func (m *Manager) place(ctx context.Context, st *state, b BE) (notes []string, e
 			return err
 		})
 	})
+	if b.UUID == st.shareFrom && !slices.Equal(moved, st.moved) && len(moved) > 0 {
+		err = errors.Join(err, m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: st.root, Set: zfs.Props{propShared: strings.Join(moved, " ")}}}))
+	}
 	return notes, err
 }

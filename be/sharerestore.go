@@ -56,7 +56,7 @@ func (r ShareRestore) plan(ctx context.Context, m *Manager) (*operation, error) 
 	if len(args.Paths) == 0 {
 		op.plan.Notes = append(op.plan.Notes, "all of "+shareDir+" becomes what it was in "+r.Snap+"; services that have files of it open go on with the old ones until they are restarted")
 	}
-	op.plan.Notes = append(op.plan.Notes, "what is there now stays in the snapshot "+args.Kept)
+	op.plan.Notes = append(op.plan.Notes, "what is there now stays in the snapshot "+args.Kept+", but for what is written from now on: stop what writes there first")
 	op.result.Name = args.Kept
 	return op, nil
 }
@@ -127,13 +127,17 @@ func restored(snap string, written int64) string {
 	return fmt.Sprintf("restored from %s: %s written", snap, humanize.IBytes(uint64(written)))
 }
 
-// restoreShare brings paths of the share back; none is all of it.
-func (m *Manager) restoreShare(_ context.Context, share, snap string, paths []string) (written int64, err error) {
-	err = m.withShare(share, snap, false, func(then, now *treecopy.Tree) error {
+// restoreShare brings paths of the share back; none is all of it, but for
+// directories that came to the share later.
+func (m *Manager) restoreShare(ctx context.Context, share, snap string, paths []string) (written int64, err error) {
+	st, err := m.read(ctx)
+	if err != nil {
+		return 0, err
+	}
+	err = m.withShare(share, snap, false, func(then, now *treecopy.Tree) (err error) {
 		if len(paths) == 0 {
-			if paths, err = allPaths(then, now); err != nil {
-				return err
-			}
+			written, err = sharedvar.RestoreAll(then, now, func(name string) bool { return slices.Contains(st.shareDirs, name) })
+			return err
 		}
 		for _, p := range paths {
 			n, err := sharedvar.Restore(then, now, p)
@@ -145,16 +149,4 @@ func (m *Manager) restoreShare(_ context.Context, share, snap string, paths []st
 		return nil
 	})
 	return written, err
-}
-
-// allPaths are the top-level names of either tree.
-func allPaths(then, now *treecopy.Tree) ([]string, error) {
-	a, err := then.Names(".")
-	if err != nil {
-		return nil, err
-	}
-	b, err := now.Names(".")
-	all := append(a, b...)
-	slices.Sort(all)
-	return slices.Compact(all), err
 }

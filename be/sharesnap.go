@@ -160,18 +160,15 @@ func (m *Manager) shareSnapshotStep(id, share, snap, uuid string) journal.Step {
 }
 
 // tidyStep takes away the snapshots that nothing needs any more.
-func (m *Manager) tidyStep(op *operation, share string) journal.Step {
+func (m *Manager) tidyStep(op *operation) journal.Step {
 	step := m.dropStep(op)
-	if share == "" {
-		return step
-	}
 	drop := step.Do
 	step.Name = "drop old snapshots of the share and of former syncs"
 	step.Do = func(ctx context.Context) error {
 		if err := drop(ctx); err != nil {
 			return err
 		}
-		notes, err := m.pruneShare(ctx, nil)
+		notes, err := m.pruneShare(ctx, m.sys.ShareSnapshots, nil)
 		op.result.Notes = append(op.result.Notes, notes...)
 		return err
 	}
@@ -179,9 +176,9 @@ func (m *Manager) tidyStep(op *operation, share string) journal.Step {
 }
 
 // pruneShare destroys those snapshots of the share that snapbe made and that are
-// too many, oldest first, or that gone wants away. What is held or cloned
+// more than limit, oldest first, or that gone wants away; a limit of 0 is none. What is held or cloned
 // stays, and so does what a handover is to go back to.
-func (m *Manager) pruneShare(ctx context.Context, gone func(ShareSnap) bool) (notes []string, err error) {
+func (m *Manager) pruneShare(ctx context.Context, limit int, gone func(ShareSnap) bool) (notes []string, err error) {
 	st, err := m.read(ctx)
 	if err != nil || st.share == "" {
 		return nil, err
@@ -193,7 +190,7 @@ func (m *Manager) pruneShare(ctx context.Context, gone func(ShareSnap) bool) (no
 	h, _ := st.handover()
 	own := slices.DeleteFunc(snaps, func(s ShareSnap) bool { return !s.Own })
 	for i, s := range own {
-		tooMany := m.sys.ShareSnapshots > 0 && i < len(own)-m.sys.ShareSnapshots
+		tooMany := limit > 0 && i < len(own)-limit
 		if s.Name == h.Restore || !tooMany && (gone == nil || !gone(s)) {
 			continue
 		}

@@ -26,6 +26,10 @@ type state struct {
 	// directories of /var that are in it.
 	share     string
 	shareDirs []string
+	// shareFrom is the UUID of the BE that they are taken from, moved those that
+	// were.
+	shareFrom string
+	moved     []string
 	// bes are sorted by age, oldest first.
 	bes []BE
 	// mounts is where datasets are mounted for everybody.
@@ -43,7 +47,7 @@ var stateProps = []string{
 	"mountpoint", "canmount",
 	propUUID, propPolicy, propDescription, propOp, propBooted,
 	propDefault, propPrevious, propJournal, propBootRoot, propGrub,
-	propHandover, propSynced, propShare, propShareDirs,
+	propHandover, propSynced, propShare, propShareDirs, propShareFrom, propShared,
 }
 
 // rootContainer is the BE root container and the running BE's dataset, which
@@ -86,6 +90,8 @@ func (m *Manager) read(ctx context.Context) (*state, error) {
 	st.grub = st.props.Local(propGrub)
 	st.share = st.props.Local(propShare)
 	st.shareDirs = strings.Fields(st.props.Local(propShareDirs))
+	st.shareFrom = st.props.Local(propShareFrom)
+	st.moved = strings.Fields(st.props.Local(propShared))
 	for _, d := range all[1:] {
 		st.taken = append(st.taken, d.Name)
 		if isBE(d) {

@@ -29,9 +29,14 @@ type syncing struct {
 	list           synclist.List
 	base           base
 	strict         bool
-	// report is what it would do, as things are now.
+	// report is what it would do, as things are now; noUnit tells that the
+	// target has no unit for the handover.
 	report *synclist.Report
+	noUnit bool
 }
+
+// handoverUnit is what has the handover done when a BE boots.
+const handoverUnit = "etc/systemd/system/local-fs.target.wants/snapbe-handover.service"
 
 func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("sync to %q", r.Name)
@@ -79,8 +84,12 @@ func (m *Manager) planSync(ctx context.Context, st *state, source, target BE, st
 	}
 	if err == nil {
 		err = s.withSides(ctx, "", true, func(sides synclist.Sides) error {
-			s.report, err = synclist.Plan(ctx, s.list, sides)
-			return err
+			if s.report, err = synclist.Plan(ctx, s.list, sides); err != nil {
+				return err
+			}
+			_, missing := sides.Target.Peek(handoverUnit)
+			s.noUnit = errors.Is(missing, fs.ErrNotExist)
+			return nil
 		})
 	}
 	if err != nil {
@@ -129,13 +138,28 @@ func readSynclist(root *os.Root) (synclist.List, error) {
 
 // refuseStrict refuses conflicts, where the caller or the list wants that.
 func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
+	var told []string
 	for _, i := range r.Items {
-		if told := unsettled(i); len(told) > 0 && (s.strict || i.Strict) {
-			return refuse(Failed, "snapbe sync --dry-run "+s.target.Name+" shows all; settle it in one of the two, or go on without STRICT",
-				"%s: %s", what, told[0])
+		if s.strict || i.Strict {
+			told = append(told, unsettled(i)...)
 		}
 	}
-	return nil
+	switch len(told) {
+	case 0:
+		return nil
+	case 1:
+		return refuse(Failed, s.wayOut(), "%s: %s", what, told[0])
+	}
+	return refuse(Failed, s.wayOut(), "%s: %s (and %d more)", what, told[0], len(told)-1)
+}
+
+// wayOut is what helps where a conflict is not wanted.
+func (s *syncing) wayOut() string {
+	without := "take STRICT off the line"
+	if s.strict {
+		without = "go on without --strict"
+	}
+	return "snapbe sync --dry-run " + s.target.Name + " shows all; settle it in one of the two, or " + without
 }
 
 // notes tell of what the user should know before: what stays unsettled.
@@ -145,37 +169,41 @@ func (s *syncing) notes() []string {
 
 // unsettled has a line for each conflict and refusal, by file and by record.
 func unsettled(items ...synclist.Item) (lines []string) {
+	open := func(a synclist.Action) bool { return a == synclist.Conflict || a == synclist.Refused }
 	for _, i := range items {
-		open := i.Action == synclist.Conflict || i.Action == synclist.Refused || len(i.Differs) > 0
-		alone := i
-		alone.Records = nil
-		if open {
-			lines = append(lines, alone.String())
-		}
+		records := 0
 		for _, r := range i.Records {
-			if r.Action == synclist.Conflict || r.Action == synclist.Refused {
+			if open(r.Action) {
+				records++
 				lines = append(lines, fmt.Sprintf("%q, %s", i.Path, r))
 			}
+		}
+		if records == 0 && open(i.Action) || len(i.Differs) > 0 {
+			i.Records = nil
+			lines = append(lines, i.String())
 		}
 	}
 	return lines
 }
 
-// summary counts the files of a report by what was done with them.
+// summary counts the files of a report by what was done with them, and what
+// stays unsettled.
 func summary(r *synclist.Report) string {
-	count := map[synclist.Action]int{synclist.Kept: r.Kept}
+	counts := map[synclist.Action]int{synclist.Kept: r.Kept}
 	for _, i := range r.Items {
-		count[i.Action]++
+		counts[i.Action]++
 	}
 	var parts []string
-	for _, a := range []synclist.Action{synclist.Copied, synclist.Merged, synclist.Appended, synclist.Prepended, synclist.Removed,
-		synclist.Kept, synclist.Conflict, synclist.Refused} {
-		if count[a] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", count[a], a))
+	for _, a := range []synclist.Action{synclist.Copied, synclist.Merged, synclist.Appended, synclist.Prepended, synclist.Removed, synclist.Kept} {
+		if counts[a] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[a], a))
 		}
 	}
+	if n := len(unsettled(r.Items...)); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not settled", n))
+	}
 	if len(parts) == 0 {
-		parts = []string{"nothing to do"}
+		return "nothing to do"
 	}
 	return strings.Join(parts, ", ")
 }
@@ -253,9 +281,14 @@ func (s *syncing) shared(name string) (why string, ok bool) {
 			at = mnt
 		}
 	}
-	own := at.Dir == "/" || at.FSType == "zfs" && slices.ContainsFunc(s.st.bes, func(b BE) bool { return within(at.Dataset, b.Dataset) })
-	if own {
+	of := func(dataset func(BE) string) bool {
+		return at.FSType == "zfs" && slices.ContainsFunc(s.st.bes, func(b BE) bool { return dataset(b) != "" && within(at.Dataset, dataset(b)) })
+	}
+	switch {
+	case at.Dir == "/" || of(func(b BE) string { return b.Dataset }):
 		return "", false
+	case of(func(b BE) string { return b.BootDataset }):
+		return "on the boot pool, where each boot environment has its own", true
 	}
 	return fmt.Sprintf("on %s, which all boot environments have at %s", at.Dataset, at.Dir), true
 }

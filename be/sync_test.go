@@ -1,6 +1,8 @@
 package be_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -177,6 +179,29 @@ func TestSyncRefused(t *testing.T) {
 		require.NoError(t, w.Reboot())
 		assert.Equal(t, shadow, w.File("rpool/ROOT/be-2", "etc/shadow"), "nothing was synced, then or at the boot")
 	})
+}
+
+// A BE that would not take over at its first boot is told of.
+func TestActivateWithoutUnit(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	assert.Empty(t, do(t, w, be.Activate{Name: "be-2"}).Plan.Notes)
+	require.NoError(t, os.Remove(filepath.Join(w.ZFS.Dir("rpool/ROOT/be-2"), "etc/systemd/system/local-fs.target.wants/snapbe-handover.service")))
+	assert.Contains(t, do(t, w, be.Activate{Name: "be-2"}).Plan.Notes[0], `"be-2" has no snapbe-handover.service enabled`)
+}
+
+// What waits to be taken back must not be worked on.
+func TestExecWhilePending(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	require.True(t, cut(t, w, be.Sync{Name: "be-2"}, 6))
+	_, _, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: "be-2"})
+	var e *be.Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, be.Pending, e.Code)
+	do(t, w, be.Recover{})
+	_, _, err = be.New(w.System()).Exec(t.Context(), be.Exec{Name: "be-2"})
+	require.NoError(t, err)
 }
 
 // Without a snapshot in common, time decides, and that is said.

@@ -11,7 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
+	"regexp"
 
 	"snapbe/internal/treecopy"
 )
@@ -40,10 +40,13 @@ var inBE = map[string]string{
 	"share":   "it is the share itself",
 }
 
+// plain names need no quoting where they are kept and shown.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
+
 // CheckDir tells why a directory of /var cannot be shared.
 func CheckDir(dir string) error {
-	if dir == "" || strings.HasPrefix(dir, ".") || strings.ContainsAny(dir, "/\x00") {
-		return fmt.Errorf("%q is not the name of a directory right below /var", dir)
+	if !plain.MatchString(dir) {
+		return fmt.Errorf("%q is not the plain name of a directory right below /var", dir)
 	}
 	if why, ok := inBE[dir]; ok {
 		return fmt.Errorf("/var/%s stays in the boot environment: %s", dir, why)

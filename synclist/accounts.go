@@ -18,7 +18,7 @@ type accounts map[string]*merger
 func (a accounts) merge() map[string]*edit {
 	rejected := newRejections()
 	edits := map[string]*edit{}
-	for {
+	for round := 0; ; round++ {
 		before := rejected.count()
 		for _, name := range []string{"group", "passwd", "gshadow", "shadow", "subuid", "subgid"} {
 			m := a[name]
@@ -29,13 +29,59 @@ func (a accounts) merge() map[string]*edit {
 			edits[name] = m.merge()
 		}
 		a.rejectGroups(edits["group"], rejected)
-		a.rejectUsers(edits["passwd"], rejected)
+		a.rejectUsers(edits, rejected)
+		if round > maxRounds {
+			a.rejectAll(edits, rejected)
+		}
 		if rejected.count() == before {
 			break
 		}
 	}
 	a.check(edits)
 	return edits
+}
+
+// maxRounds is how long a chain of refusals is followed one by one. No host has
+// one as long; who makes one would have us at it for hours.
+const maxRounds = 50
+
+// rejectAll refuses every number that comes from the source.
+func (a accounts) rejectAll(edits map[string]*edit, rejected *rejections) {
+	const why = "too many numbers clash"
+	for _, file := range []struct {
+		name, field    string
+		added, changed map[string]string
+	}{
+		{"passwd", uid, rejected.users, rejected.uids},
+		{"passwd", gid, rejected.users, rejected.gids},
+		{"group", gid, rejected.groups, rejected.gids},
+	} {
+		m := a[file.name]
+		if m == nil {
+			continue
+		}
+		for _, r := range m.brought(edits[file.name], m.format.field(file.field)) {
+			into := file.added
+			if m.tgt.records[r[0]] != nil {
+				into = file.changed
+			}
+			if into[r[0]] == "" {
+				into[r[0]] = why
+			}
+		}
+	}
+}
+
+// brought are the records after an edit whose number in a field comes from the
+// source.
+func (m *merger) brought(e *edit, field int) []record {
+	var from []record
+	for _, r := range m.tgt.all(e) {
+		if t := m.tgt.records[r[0]]; t == nil || t[field] != r[field] {
+			from = append(from, r)
+		}
+	}
+	return from
 }
 
 // rejectGroups refuses the numbers of groups that mean another group in the
@@ -51,9 +97,6 @@ func (a accounts) rejectGroups(e *edit, rejected *rejections) {
 		} else {
 			rejected.gids[s[0]] = why
 		}
-		if n, ok := number(s[2]); ok {
-			rejected.taken[n] = s[0]
-		}
 	}
 	for _, c := range m.clashes(e) {
 		reject(m.src.records[c.name], fmt.Sprintf("gid %d is that of %q in the target", c.number, c.other))
@@ -67,8 +110,8 @@ func (a accounts) rejectGroups(e *edit, rejected *rejections) {
 
 // rejectUsers refuses the numbers of users that mean another user in the
 // target, and users of a group that means another one there.
-func (a accounts) rejectUsers(e *edit, rejected *rejections) {
-	m := a["passwd"]
+func (a accounts) rejectUsers(edits map[string]*edit, rejected *rejections) {
+	m, e := a["passwd"], edits["passwd"]
 	if m == nil {
 		return
 	}
@@ -80,21 +123,72 @@ func (a accounts) rejectUsers(e *edit, rejected *rejections) {
 			rejected.uids[c.name] = why
 		}
 	}
-	at := m.format.field(gid)
-	for _, r := range m.tgt.all(e) {
-		t := m.tgt.records[r[0]]
+	groups := a["group"]
+	if groups == nil {
+		return
+	}
+	is := map[int64][]string{}
+	for _, r := range groups.tgt.all(edits["group"]) {
+		if n, ok := number(r[2]); ok {
+			is[n] = append(is[n], r[0])
+		}
+	}
+	at, known := m.format.field(gid), map[int64]string{}
+	for _, r := range m.brought(e, at) {
 		n, ok := number(r[at])
-		group, taken := rejected.taken[n]
-		if !ok || !taken || t != nil && t[at] == r[at] {
+		if !ok {
 			continue
 		}
-		why := fmt.Sprintf("its group %q, gid %d, is not that of the source in the target", group, n)
-		if t == nil {
+		why, seen := known[n]
+		if !seen {
+			why = groups.misleads(n, is[n])
+			known[n] = why
+		}
+		switch {
+		case why == "":
+		case m.tgt.records[r[0]] == nil:
 			rejected.users[r[0]] = why
-		} else {
+		default:
 			rejected.gids[r[0]] = why
 		}
 	}
+}
+
+// misleads says why a user's group number does not mean in the target, where
+// these groups have it, what it means in the source.
+func (m *merger) misleads(n int64, names []string) string {
+	for _, name := range names {
+		if !m.means(name, n) {
+			return fmt.Sprintf("gid %d is that of group %q in the target", n, name)
+		}
+	}
+	if len(names) > 0 {
+		return ""
+	}
+	for _, r := range m.src.rows {
+		if r.record != nil && m.means(r.record[0], n) {
+			return fmt.Sprintf("its group %q, gid %d, is not in the target", r.record[0], n)
+		}
+	}
+	return ""
+}
+
+// number is the field with a user's or group's own number.
+func (m *merger) number() int {
+	if at := m.format.field(uid); at >= 0 {
+		return at
+	}
+	return m.format.field(gid)
+}
+
+// means tells whether a name has a number in the source.
+func (m *merger) means(name string, n int64) bool {
+	s := m.src.records[name]
+	if s == nil {
+		return false
+	}
+	is, ok := number(s[m.number()])
+	return ok && is == n
 }
 
 // clash is a number that came from the source for one name and is another's in
@@ -107,10 +201,7 @@ type clash struct {
 // clashes looks through a table after an edit. Names that share a number in the
 // source are meant to.
 func (m *merger) clashes(e *edit) []clash {
-	at := m.format.field(uid)
-	if at < 0 {
-		at = m.format.field(gid)
-	}
+	at := m.number()
 	all := m.tgt.all(e)
 	holders := map[int64][]string{}
 	for _, r := range all {
@@ -118,31 +209,19 @@ func (m *merger) clashes(e *edit) []clash {
 			holders[n] = append(holders[n], r[0])
 		}
 	}
-	// Of the names that hold a number, those that the source means by it.
-	meant := func(name string, n int64) bool {
-		s := m.src.records[name]
-		if s == nil {
-			return false
-		}
-		is, ok := number(s[at])
-		return ok && is == n
-	}
 	others := map[int64]string{}
 	for n, names := range holders {
 		for _, name := range names {
-			if !meant(name, n) {
+			if !m.means(name, n) {
 				others[n] = name
 				break
 			}
 		}
 	}
 	var found []clash
-	for _, r := range all {
+	for _, r := range m.brought(e, at) {
 		n, ok := number(r[at])
-		if t := m.tgt.records[r[0]]; !ok || t != nil && t[at] == r[at] {
-			continue // not from the source
-		}
-		if other := others[n]; other != "" && other != r[0] {
+		if other := others[n]; ok && other != "" && other != r[0] {
 			found = append(found, clash{r[0], other, n})
 		}
 	}

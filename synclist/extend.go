@@ -31,7 +31,7 @@ func (s *syncer) extend(ctx context.Context, line Line) error {
 	}
 	switch {
 	case !t.src.there:
-		w.item(t, Skipped, "not in the source")
+		w.item(t, Skipped, NotInSource)
 		return nil
 	case t.tgt.blocked:
 		w.note(blocked(t))

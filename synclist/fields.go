@@ -121,15 +121,13 @@ func (f *fieldMerge) password(i int) {
 		f.take(i, why)
 	case locked(f.s[i]) && !locked(f.t[i]):
 		f.conflict(i, "password changed on both sides; locked, as in the source")
-		if f.b != nil && f.b[i] == "!"+f.t[i] {
-			// Locked again it is as it was in the base: the source's then, or
-			// that would come the next time.
-			f.t = slices.Clone(f.t)
-			f.t[i] = f.b[i]
+		// From here on it is the target's, as it will be the next time.
+		f.t = slices.Clone(f.t)
+		f.t[i] = "!" + f.t[i]
+		f.out[i] = f.t[i]
+		if f.b != nil && f.t[i] == f.b[i] {
 			f.out[i] = f.s[i]
-			return
 		}
-		f.out[i] = "!" + f.t[i]
 	case locked(f.t[i]) && !locked(f.s[i]):
 		f.conflict(i, "password changed on both sides; stays locked, as in the target")
 	default:

@@ -172,9 +172,8 @@ func attributes(a, b treecopy.Info) []string {
 	note("device number", a.Number != b.Number)
 	note("mode", a.Kind != treecopy.Symlink && a.Mode != b.Mode)
 	note("owner", a.UID != b.UID || a.GID != b.GID)
-	if len(d) == 0 && !treecopy.SameAttributes(a, b) {
-		note("extended attributes", true)
-	}
+	a.Mode, a.UID, a.GID = b.Mode, b.UID, b.GID
+	note("extended attributes", !treecopy.SameAttributes(a, b))
 	return d
 }
 

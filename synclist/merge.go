@@ -27,16 +27,14 @@ type rejections struct {
 	users, groups map[string]string
 	// uids and gids are of records that both sides have, by name.
 	uids, gids map[string]string
-	// taken are the source's group numbers that mean another group in the target.
-	taken map[int64]string
 }
 
 func newRejections() *rejections {
-	return &rejections{map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}, map[int64]string{}}
+	return &rejections{map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}}
 }
 
 func (r *rejections) count() int {
-	return len(r.users) + len(r.groups) + len(r.uids) + len(r.gids) + len(r.taken)
+	return len(r.users) + len(r.groups) + len(r.uids) + len(r.gids)
 }
 
 // merge decides for every record. The same merge of the outcome is without

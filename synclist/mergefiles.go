@@ -76,7 +76,7 @@ func (f *recordFile) load(ctx context.Context) (ok bool, err error) {
 	}
 	switch {
 	case !f.src.there:
-		f.item(f.three, Skipped, "not in the source")
+		f.item(f.three, Skipped, NotInSource)
 		return false, nil
 	case f.three.tgt.blocked:
 		f.note(blocked(f.three))

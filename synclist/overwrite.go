@@ -232,6 +232,9 @@ func (w *walk) do(t three, i Item, size int64, act func() (int64, error)) error 
 		}
 		if err != nil {
 			if !refusable(err) {
+				if i.Path != w.line.Path {
+					err = fmt.Errorf("%q: %w", i.Path, err)
+				}
 				return err
 			}
 			i = Item{Path: i.Path, Action: Refused, Why: err.Error()}

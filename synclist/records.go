@@ -61,8 +61,8 @@ func (f *format) key(r record) string {
 
 // row is a line of a record file.
 type row struct {
-	// raw is without the end, which is "\n", "\r\n", or nothing at the end of a
-	// file.
+	// raw is without the end, which is "\n", "\r\n", or at the end of a file
+	// something less.
 	raw, end string
 	// record is nil for comments, empty lines, lines for NIS, and malformed
 	// ones; why says which of the last two.
@@ -104,7 +104,7 @@ func parseTable(f *format, content []byte) (*table, error) {
 }
 
 func splitEnd(line string) row {
-	for _, end := range []string{"\r\n", "\n"} {
+	for _, end := range []string{"\r\n", "\n", "\r"} {
 		if raw, ok := strings.CutSuffix(line, end); ok {
 			return row{raw: raw, end: end}
 		}
@@ -189,8 +189,8 @@ func (t *table) all(e *edit) []record {
 func (t *table) render(e *edit) []byte {
 	var b bytes.Buffer
 	at, end := t.insertAt(), "\n"
-	if len(t.rows) > 0 && t.rows[0].end != "" {
-		end = t.rows[0].end
+	if len(t.rows) > 0 && strings.HasPrefix(t.rows[0].end, "\r") {
+		end = "\r\n"
 	}
 	for i, r := range t.rows {
 		if i == at {
@@ -214,7 +214,11 @@ func (t *table) render(e *edit) []byte {
 
 func (t *table) renderAdded(b *bytes.Buffer, e *edit, end string) {
 	if len(e.added) > 0 && b.Len() > 0 && !bytes.HasSuffix(b.Bytes(), []byte("\n")) {
-		b.WriteString(end)
+		if bytes.HasSuffix(b.Bytes(), []byte("\r")) {
+			b.WriteString("\n")
+		} else {
+			b.WriteString(end)
+		}
 	}
 	for _, r := range e.added {
 		b.WriteString(r.String() + end)

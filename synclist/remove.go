@@ -14,7 +14,7 @@ func (w *walk) missing(ctx context.Context, t three) error {
 	case !t.tgt.there || !t.base.there:
 		// Nobody has it, or the target alone.
 		if top {
-			w.item(t, Skipped, "not in the source")
+			w.item(t, Skipped, NotInSource)
 		} else if t.tgt.there {
 			w.item(t, Kept, "")
 		}

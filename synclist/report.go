@@ -31,6 +31,9 @@ const (
 	Conflict Action = "conflict"
 )
 
+// NotInSource is why a line is skipped that the source has nothing for.
+const NotInSource = "not in the source"
+
 // Report tells what was done, or in a plan what is to be done. There is no
 // content of any file in it, and no password, in whatever form.
 type Report struct {

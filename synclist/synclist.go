@@ -55,7 +55,7 @@ func (e *ConflictError) Error() string {
 }
 
 // Plan judges every file of a list, and changes nothing. The bytes of its
-// report are those that Apply would write.
+// report are the most that Apply would write; holes it would not.
 //
 // The first file that cannot be read is an error that names it.
 func Plan(ctx context.Context, list List, sides Sides) (*Report, error) {

@@ -215,6 +215,7 @@ func (w *World) install(l Layout) {
 	w.Put("rpool/ROOT/debian", "etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n")
 	w.Put("rpool/ROOT/debian", "etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n")
 	w.Put("rpool/ROOT/debian", "etc/fstab", "# what is mounted\nrpool/ROOT/debian/srv /srv zfs defaults 0 0\n/dev/vda2 /boot/efi vfat nofail 0 1\n")
+	w.Put("rpool/ROOT/debian", "etc/systemd/system/local-fs.target.wants/snapbe-handover.service", "# as init enables it\n")
 	w.Host.Boot("rpool/ROOT/debian")
 	if !l.Plain {
 		w.adopt(l)

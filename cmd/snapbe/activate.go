@@ -11,7 +11,7 @@ type activateCmd struct {
 
 // syncing is for commands that sync the files of the synclist along.
 type syncing struct {
-	Strict bool `help:"Refuse where a file on the synclist has changed on both sides."`
+	Strict bool `help:"Refuse where a file on the synclist has changed on both sides, or cannot be synced."`
 	NoSync bool `help:"Leave the synclist out."`
 }
 
@@ -19,7 +19,7 @@ func (s syncing) request() be.Syncing { return be.Syncing{Strict: s.Strict, With
 
 // Help is shown below the summary.
 func (activateCmd) Help() string {
-	return `The files of the synclist (/etc/snapbe/synclist) are brought from the BE that runs, now and once more at the first boot. What has changed on both sides is said before, and the new side's stays. With --reboot the services end first, so that nothing changes any more.`
+	return `The files of the synclist (/etc/snapbe/synclist) are brought from the BE that runs, now and once more at the first boot. What has changed on both sides is said before, and the new side's stays. With --reboot the services end first, so that they change nothing any more.`
 }
 
 // Run makes a boot environment the one that boots from now on.

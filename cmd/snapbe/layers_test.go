@@ -43,10 +43,13 @@ var layers = []struct {
 
 // own says what alone of this module a package may import.
 var own = map[string][]string{
-	"snapbe/internal/command": {},
-	"snapbe/internal/journal": {},
-	"snapbe/internal/zfs":     {"snapbe/internal/command"},
-	"snapbe/internal/mount":   {"snapbe/internal/command"},
+	"snapbe/internal/command":  {},
+	"snapbe/internal/journal":  {},
+	"snapbe/internal/treecopy": {},
+	"snapbe/internal/zfs":      {"snapbe/internal/command"},
+	"snapbe/internal/mount":    {"snapbe/internal/command"},
+	"snapbe/sharedvar":         {"snapbe/internal/treecopy"},
+	"snapbe/synclist":          {"snapbe/internal/treecopy"},
 }
 
 // The lines of the design hold for what is compiled on any platform.

@@ -96,7 +96,7 @@ func command1(root *os.Root, argv []string) int {
 //	world reboot
 //	world user|root        the rights of who calls snapbe
 //	world nogrub
-//	world put DATASET FILE TEXT
+//	world put DATASET FILE TEXT (\n in it is a newline)
 func worldCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: world new|reboot|user|root|nogrub|put …")
@@ -137,7 +137,7 @@ func changeWorld(ts *testscript.TestScript, w *betest.World, args []string) {
 	case "nogrub":
 		w.Host.NoGRUB = true
 	case "put":
-		w.Put(args[1], args[2], args[3])
+		w.Put(args[1], args[2], strings.ReplaceAll(args[3], `\n`, "\n"))
 	default:
 		ts.Fatalf("world %s?", strings.Join(args, " "))
 	}

@@ -130,7 +130,7 @@ type shareRestoreCmd struct {
 
 // Help is shown below the summary.
 func (shareRestoreCmd) Help() string {
-	return `Each path is put in place whole. What is there now stays in a snapshot that is made first, and whose name is printed.`
+	return `Each path is put in place whole; a directory is gone for a moment. What is there now stays in a snapshot that is made first, and whose name is printed. Stop what writes there before.`
 }
 
 // Run brings paths of the share back. Since what is there now is kept, only the

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"strings"
 
 	"snapbe/be"
 )
@@ -44,6 +45,9 @@ func (c *statusCmd) show(t *terminal, st be.Status) {
 	}
 	if st.Grub != "" {
 		lines = append(lines, []string{"GRUB in:", printable(st.Grub)})
+	}
+	if st.Share != "" {
+		lines = append(lines, []string{"Share:", printable(st.Share + " (" + strings.Join(st.ShareDirs, ", ") + ")")})
 	}
 	if st.Busy != "" {
 		lines = append(lines, []string{"Busy:", printable(st.Busy)})

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"fmt"
+
 	"snapbe/be"
 	"snapbe/synclist"
 )
 
 type syncCmd struct {
 	Name   string `arg:"" name:"be" complete:"be" help:"The BE."`
-	Strict bool   `help:"Refuse where a file on the synclist has changed on both sides."`
+	Strict bool   `help:"Refuse where a file on the synclist has changed on both sides, or cannot be synced."`
 	changing
 }
 
@@ -25,16 +27,25 @@ func (c *syncCmd) Run(a *app) error {
 	return err
 }
 
-// show has a line for each file, and below it those for its records.
+// show has a line for each file that something is done with, or is to be known
+// of, and below it those for its records.
 func (c *syncCmd) show(t *terminal, r *synclist.Report) {
 	var lines [][]string
+	rest := r.Unchanged + r.Kept
 	for _, i := range r.Items {
+		if i.Action == synclist.Same || i.Action == synclist.Skipped && i.Why == synclist.NotInSource {
+			rest++ // most of the default list, on most hosts
+			continue
+		}
 		lines = append(lines, []string{string(i.Action), printable(i.Path), printable(i.Why)})
 		for _, rec := range i.Records {
 			lines = append(lines, []string{"  " + string(rec.Action), "  " + printable(rec.Key), printable(rec.Why)})
 		}
 	}
 	t.table(lines)
+	if rest > 0 {
+		t.print(fmt.Sprintf("%d more need nothing", rest))
+	}
 }
 
 type handoverCmd struct{ changing }

@@ -39,6 +39,10 @@ func show(n *narrator) {
 	n.shell(m, "snapbe init --dry-run")
 	n.shell(m, "snapbe init -y")
 
+	n.say("Mail, queues and logs are to outlive a change of boot environment: they get a share, which the next boot puts in place.")
+	n.quiet(m, "useradd -m ann && echo ann:secret | chpasswd")
+	n.shell(m, "snapbe share init -y")
+
 	n.say("A new boot environment, by snapshot and clone. The host goes on working.")
 	n.shell(m, "snapbe create -d 'November patches' 2026-11")
 	n.shell(m, "snapbe list")
@@ -47,16 +51,19 @@ func show(n *narrator) {
 	n.shell(m, "snapbe exec 2026-11 -- sh -c 'echo patched in November > /etc/motd'")
 	n.shell(m, "grep -c patched /etc/motd || echo 'not in the one that runs'")
 
+	n.say("The host has lived on meanwhile: somebody guesses at ann's password, and the account is locked. The clone does not know of that; what would be brought to it can be seen.")
+	n.shell(m, "usermod -L ann; snapbe sync --dry-run 2026-11")
+
 	n.say("It becomes the one that boots, and the machine reboots. GRUB shows both, with the way back at the top. (Another minute or two.)")
 	m.SkipConsole()
 	n.shell(m, "snapbe activate 2026-11")
 	n.reboot(m)
-	n.shell(m, "findmnt -no SOURCE /; cat /etc/motd; snapbe list; snapbe status")
+	n.shell(m, "findmnt -no SOURCE /; cat /etc/motd; passwd -S ann; ls -l /var | grep share; snapbe list; snapbe status; systemctl --failed --no-legend")
 
 	n.say("Say it was no good: one command, one reboot, and the old one is back. The new one is kept.")
 	n.shell(m, "snapbe failback")
 	n.reboot(m)
-	n.shell(m, "findmnt -no SOURCE /; snapbe list")
+	n.shell(m, "findmnt -no SOURCE /; passwd -S ann; snapbe list; snapbe share list")
 	m.PowerOff()
 	n.say("That was all. The machine and its disks are gone again.")
 }

@@ -29,7 +29,7 @@ func TestSyncConflicts(t *testing.T) {
 		out, err := m.Run(refused)
 		t.Logf("%s: %s", refused, out)
 		assert.Equal(t, 1, lab.ExitCode(err), refused)
-		assert.Contains(t, out, "/etc/lab/both")
+		assert.Contains(t, out, "conflict")
 		assert.Equal(t, before, world(m), refused)
 	}
 

@@ -24,6 +24,7 @@ func TestCycle(t *testing.T) {
 		t.Run(on.release+"/"+on.layout, func(t *testing.T) {
 			t.Parallel()
 			m := adopted(t, on.release, on.layout)
+			accounts(m, "ann", "ben", "cleo", "dan")
 			patch(t, m)
 			activated(t, m)
 			failedBack(t, m)
@@ -42,6 +43,7 @@ func patch(t *testing.T, m *lab.Machine) {
 	}
 	m.MustRun("zfs set quota=300M 'com.example:note=it'\\''s a \"näh\" $x; y' rpool/ROOT/debian/" + nested)
 	t.Logf("%s", m.MustRun("snapbe create -d 'November patches' 2026-11"))
+	m.MustRun("usermod -L ann")
 	assert.Equal(t, "NR", flags(m, "debian"))
 	assert.Equal(t, "", flags(m, "2026-11"))
 	for _, be := range []string{"debian", "2026-11"} {
@@ -68,8 +70,10 @@ func activated(t *testing.T, m *lab.Machine) {
 	assert.Equal(t, "N", flags(m, "debian"))
 	assert.Equal(t, "R", flags(m, "2026-11"))
 	assert.Equal(t, "rpool/ROOT/2026-11\n", m.MustRun("zpool get -Ho value bootfs rpool"))
+	m.MustRun("usermod -L ben")
 	m.Reboot()
 	assert.Equal(t, "2026-11", running(m))
+	assert.Equal(t, []string{"ann", "ben"}, locked(m), "who was locked before activate, and after it")
 	assert.Equal(t, "2", version(m))
 	assert.Equal(t, "NR", flags(m, "2026-11"))
 	healthy(t, m)
@@ -77,15 +81,18 @@ func activated(t *testing.T, m *lab.Machine) {
 
 // failedBack boots back, and the new BE is kept.
 func failedBack(t *testing.T, m *lab.Machine) {
+	m.MustRun("usermod -L cleo")
 	t.Logf("%s", m.RunReboot("snapbe failback --reboot", bootTime))
 	assert.Equal(t, "debian", running(m))
+	assert.Equal(t, []string{"ann", "ben", "cleo"}, locked(m))
 	assert.Equal(t, "1", version(m))
 	assert.Equal(t, []string{"debian", "2026-11"}, bes(m))
 	healthy(t, m)
 }
 
-// chosenInTheMenu picks the failback entry at GRUB's console.
+// chosenInTheMenu picks the failback entry at GRUB's console: nothing is synced.
 func chosenInTheMenu(t *testing.T, m *lab.Machine) {
+	m.MustRun("usermod -L dan")
 	m.PowerOff()
 	m.PowerOn()
 	pick(m, `Failback: BE 2026-11`)
@@ -94,6 +101,8 @@ func chosenInTheMenu(t *testing.T, m *lab.Machine) {
 	assert.Equal(t, "2026-11", running(m))
 	assert.Equal(t, "2", version(m))
 	assert.Equal(t, "R", flags(m, "debian"), "choosing by hand changes no default")
+	assert.Equal(t, []string{"ann", "ben", "cleo"}, locked(m), "nor does it sync")
+	assert.Equal(t, "done\n", m.MustRun("snapbe handover && echo done"))
 }
 
 // pick waits for GRUB's menu and goes down to the entry that matches.

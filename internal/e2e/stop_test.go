@@ -35,6 +35,8 @@ exec "/usr/sbin/${0##*/}" "$@"
 // stoppable is a guest with the stopper in place.
 func stoppable(t *testing.T) *lab.Machine {
 	m := adopted(t, "trixie", "single")
+	listed(m, "/etc/lab")
+	m.MustRun("mkdir /etc/lab")
 	for _, tool := range []string{"zfs", "zpool"} {
 		m.Write("/root/stop/"+tool, []byte(stopper), 0o755)
 	}
@@ -59,19 +61,20 @@ func world(m *lab.Machine) string {
 		zfs get -Ho name,property,value -s local -t filesystem,volume all | grep -v snapbe:journal | sort
 		zpool get -Ho value bootfs rpool
 		cat /boot/grub/snapbe.cfg
+		mount -t zfs -o zfsutil rpool/ROOT/new /mnt 2>/dev/null && { cd /mnt && sha256sum etc/shadow etc/lab/* 2>/dev/null; ls -A etc etc/lab | grep snapbe-new; cd / && umount /mnt; }
 		findmnt -nlo SOURCE,TARGET -t zfs | grep -v /root/ | sort | sed 's/^/mounted /'; cat /proc/[0-9]*/mounts 2>/dev/null | grep ROOT/new | sort -u | sed 's/^/mounted /'`)
 }
 
 var (
 	uuidForm = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
-	snapName = regexp.MustCompile(`@20[0-9]{2}-[0-9:.-]+`)
+	snapName = regexp.MustCompile(`(@|sync-)20[0-9]{2}-[0-9:.-]+`)
 )
 
 // normal takes from a world what differs between two runs of one operation.
 func normal(world string) string {
 	var out []string
 	for line := range strings.Lines(world) {
-		out = append(out, snapName.ReplaceAllString(uuidForm.ReplaceAllString(line, "UUID"), "@TIME"))
+		out = append(out, snapName.ReplaceAllString(uuidForm.ReplaceAllString(line, "UUID"), "${1}TIME"))
 	}
 	return strings.Join(out, "")
 }
@@ -93,9 +96,12 @@ type stopCase struct {
 	name, ready, run, back string
 }
 
+// differing makes a BE that the running one has a newer file for.
+const differing = "echo old > /etc/lab/file && snapbe create new && echo new > /etc/lab/file"
+
 var stopCases = []stopCase{
 	{"create", "true", "snapbe create -d 'a try' new", "snapbe destroy -F new"},
-	{"activate", "snapbe create new", "snapbe activate new", "snapbe activate debian"},
+	{"activate", differing, "snapbe activate new", "snapbe activate debian && snapbe destroy -F new && " + differing},
 	{"destroy", "snapbe create new", "snapbe destroy -F new", "snapbe create new"},
 }
 

@@ -420,3 +420,16 @@ func TestManyFiles(t *testing.T) {
 	assert.Equal(t, map[string]string{"/d": "same", "/d/05000": "copied"}, actions(r))
 	assert.Equal(t, 9_999, r.Unchanged)
 }
+
+func TestDefaultListApplies(t *testing.T) {
+	l := newLab(t, files{"etc/passwd": "root:x:0:0::/:\n", "etc/shadow": "root:*:1::::::\n", "var/mail": "-> share/mail", "var/spool": "-> share/spool", "var/log/syslog": "1\n"},
+		files{"etc/passwd": "root:x:0:0::/:\n", "etc/shadow": "root:" + h1 + ":2::::::\n", "var/mail": "-> share/mail", "var/spool": "-> share/spool", "var/log/syslog": "1\n2\n", "etc/sudoers.d/x": "1"},
+		files{"etc/passwd": "root:x:0:0::/:\n", "etc/shadow": "root:*:1::::::\n", "var/mail": "-> share/mail", "var/spool": "-> share/spool", "var/log/syslog": "1\n"})
+	got := actions(l.apply(DefaultText()))
+	for path, want := range map[string]string{
+		"/etc/passwd": "same", "/etc/shadow": "merged", "/var/mail": "same", "/var/spool/cron/crontabs": "skipped",
+		"/var/log/syslog": "appended", "/etc/sudoers.d/x": "copied", "/etc/machine-id": "skipped",
+	} {
+		assert.Equal(t, want, got[path], path)
+	}
+}

@@ -10,11 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The hashes of the tests, and what is locked.
-const (
-	h0, h1, h2 = "$6$" + sentinel + "0", "$6$" + sentinel + "1", "$6$" + sentinel + "2"
-)
-
 // TestMergeRecords has one record file on the three sides.
 func TestMergeRecords(t *testing.T) {
 	for _, c := range []struct {
@@ -131,7 +126,7 @@ func TestMergeFiles(t *testing.T) {
 		why      string
 	}{
 		{"uid taken", 1001, 1002, `not added: uid 1001 is that of "b" in the target`},
-		{"gid taken", 1002, 1001, `not added: its group "a", gid 1001, is not that of the source in the target`},
+		{"gid taken", 1002, 1001, `not added: gid 1001 is that of group "b" in the target`},
 		{"both taken", 1001, 1001, `not added: `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -163,7 +158,7 @@ func TestMergeFiles(t *testing.T) {
 		l := newLab(t, base, src, with(user("b", 1001, 1001)))
 		r := l.apply(list)
 		assert.Contains(t, l.read("passwd"), "root:x:0:0:")
-		assert.Contains(t, find(t, r, "/passwd").String(), `conflict gid (not taken: its group "a"`)
+		assert.Contains(t, find(t, r, "/passwd").String(), `conflict gid (not taken: gid 1001 is that of group "b" in the target)`)
 	})
 	t.Run("one file lacks the user", func(t *testing.T) {
 		l := newLab(t, base, with(files{"passwd": "a:x:1001:4::/:\n"}), base)

@@ -19,10 +19,6 @@ import (
 	"snapbe/internal/treecopy"
 )
 
-// files is a tree: names ending with "/" are directories, content beginning
-// with "-> " makes a symlink, "= " a hard link, and a name may end with "@MODE".
-type files map[string]string
-
 // lab has the three trees of a test on disk.
 type lab struct {
 	t testing.TB
@@ -179,9 +175,6 @@ func (l *lab) apply(list string) *Report {
 	}
 	return report
 }
-
-// sentinel is in every hash of the tests.
-const sentinel = "SECRET"
 
 func find(t testing.TB, r *Report, path string) Item {
 	t.Helper()

@@ -1,0 +1,50 @@
+package sharedvar
+
+import (
+	"strings"
+
+	"snapbe/internal/treecopy"
+)
+
+// RestoreAll puts all that differs in now back to what it is in then, name by
+// name; what is the same is not written. What keep says stays, though then has
+// not got it. Nothing may work in now meanwhile: a directory comes back one file
+// after the other. Run again after a cut, it does the rest. It returns the bytes
+// written.
+func RestoreAll(then, now *treecopy.Tree, keep func(name string) bool) (int64, error) {
+	var changes []Change
+	err := Diff(then, now, ".", func(c Change) error {
+		changes = append(changes, c)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	var written int64
+	done := ""
+	for _, c := range changes {
+		if done != "" && strings.HasPrefix(c.Path, done+"/") || c.Kind == Added && keep(c.Path) {
+			continue
+		}
+		n, err := putBack(then, now, c)
+		written += n
+		if err != nil {
+			return written, err
+		}
+		if c.Kind == Removed || c.Kind == Added {
+			done = c.Path // with all beneath it
+		}
+	}
+	return written, nil
+}
+
+func putBack(then, now *treecopy.Tree, c Change) (int64, error) {
+	if c.Is != treecopy.Dir || c.Kind == Added || c.Kind == Removed {
+		return Restore(then, now, c.Path)
+	}
+	like, err := then.Lstat(c.Path)
+	if err != nil {
+		return 0, err
+	}
+	return 0, now.SetAttributes(c.Path, like)
+}
