@@ -177,3 +177,65 @@ func TestSyncLeavesTheShareOut(t *testing.T) {
 	assert.Contains(t, text, "rpool/home")
 	assert.Contains(t, text, "/var/share")
 }
+
+// What goes to the share is what the BE has that it was made in: a clone's is as
+// old as the clone.
+func TestShareIsTakenFromTheOneThatRan(t *testing.T) {
+	w := onePool(t, "var")
+	do(t, w, be.Create{Name: "clone"})
+	w.Put(varOf(w, "clone"), "mail/ann", "an old letter\n")
+	withMail(t, w)
+	refused(t, w, be.Activate{Name: "clone"}, refusal{be.Failed, `activate "clone": /var/mail, /var/spool of "debian" is still to go to the share, when that boots`,
+		`reboot into "debian" first; where that did not help, systemctl status snapbe-share.service says why`})
+	w.Host.Boot("rpool/ROOT/clone") // by hand
+	do(t, w, be.ShareMount{})
+	assert.Equal(t, "an old letter\n", w.File(varOf(w, "clone"), "mail/ann"), "it is left alone")
+	require.NoError(t, w.Reboot())
+	assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"))
+	do(t, w, be.Activate{Name: "clone"})
+	require.NoError(t, w.Reboot())
+	assert.Equal(t, "share/mail", link(t, w, varOf(w, "clone"), "mail"))
+	assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"))
+
+	do(t, w, be.ShareInit{Dirs: []string{"games"}})
+	_, err := try(t, w, be.Failback{})
+	require.ErrorContains(t, err, `/var/games of "clone" is still to go to the share`)
+	require.NoError(t, w.Reboot())
+	do(t, w, be.Failback{})
+}
+
+// A directory that came to the share later stays when all goes back.
+func TestFailbackWithTheShareKeepsLaterOnes(t *testing.T) {
+	w := onePool(t, "var")
+	withMail(t, w)
+	require.NoError(t, w.Reboot())
+	do(t, w, be.ShareSnapshot{Name: "mine"})
+	w.Put(varOf(w, "debian"), "games/score", "1\n")
+	do(t, w, be.ShareInit{Dirs: []string{"games"}})
+	require.NoError(t, w.Reboot())
+	do(t, w, be.Create{Name: "be-2"})
+	do(t, w, be.Activate{Name: "be-2"})
+	_, err := try(t, w, be.Failback{Share: "mine"})
+	require.ErrorContains(t, err, `fail back to "debian" and the share to "mine": it runs already`)
+	require.NoError(t, w.Reboot())
+	w.Put("rpool/VARSHARE", "mail/ann", "x")
+	do(t, w, be.Failback{Share: "mine"})
+	require.NoError(t, w.Reboot())
+	assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"))
+	assert.Equal(t, "1\n", w.File("rpool/VARSHARE", "games/score"))
+}
+
+func TestShareInitTellsOfMounts(t *testing.T) {
+	w := onePool(t, "var")
+	w.Put(varOf(w, "debian"), "spool/x", "x")
+	w.Put(varOf(w, "debian"), "log/x", "x")
+	create(t, w, "rpool/log", zfs.Props{"mountpoint": "/var/log"})
+	w.Host.Boot("rpool/ROOT/debian")
+	res := do(t, w, be.ShareInit{})
+	assert.Equal(t, []string{"/var/spool goes to rpool/VARSHARE at the next boot, before any service starts"}, res.Plan.Notes)
+	res = do(t, w, be.ShareInit{Dirs: []string{"log"}})
+	assert.Equal(t, []string{"/var/log stays as it is as long as rpool/log is mounted there"}, res.Plan.Notes)
+
+	w = onePool(t, "var")
+	refused(t, w, be.ShareInit{}, refusal{be.Failed, "make the share: /var has none of log, mail, spool, tmp, crash that is not a mount", "name others with --dir"})
+}

@@ -297,3 +297,32 @@ func TestQuiesce(t *testing.T) {
 	assert.False(t, w.Host.Rebooted)
 	same(t, before, w.Capture())
 }
+
+// To choose the BE that runs once more is not to give up what is left for its
+// first boot.
+func TestActivateTheRunningKeepsTheHandover(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	do(t, w, be.Activate{Name: "be-2"})
+	w.Put("rpool/ROOT/debian", "etc/adjtime", "late\n")
+	require.NoError(t, w.Start())
+	do(t, w, be.Activate{Name: "be-2"})
+	do(t, w, be.Handover{})
+	assert.Equal(t, "late\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
+}
+
+// A conflict that came up after the activation is told, and stops no boot.
+func TestHandoverIsNotStrict(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", "/etc/hosts STRICT\n/etc/shadow MERGE\n")
+	w.Put("rpool/ROOT/be-2", "etc/hosts", "of the new one\n")
+	do(t, w, be.Activate{Name: "be-2"})
+	w.Put("rpool/ROOT/debian", "etc/hosts", "of the old one\n")
+	w.Put("rpool/ROOT/debian", "etc/shadow", strings.Replace(locked, "root:", "root:!", 1))
+	require.NoError(t, w.Start())
+	res := do(t, w, be.Handover{})
+	assert.Contains(t, strings.Join(res.Notes, "\n"), `"/etc/hosts": conflict`)
+	assert.Equal(t, "of the new one\n", w.File("rpool/ROOT/be-2", "etc/hosts"))
+	assert.Contains(t, w.File("rpool/ROOT/be-2", "etc/shadow"), "root:!$y$")
+}

@@ -21,7 +21,7 @@ func TestCheckDir(t *testing.T) {
 		assert.NoError(t, CheckDir(dir), dir)
 	}
 	for _, dir := range []string{"", ".", "..", "a/b", "/log", "log/", ".hidden", "a\x00"} {
-		assert.ErrorContains(t, CheckDir(dir), "is not the name of a directory right below /var", dir)
+		assert.ErrorContains(t, CheckDir(dir), "is not the plain name of a directory right below /var", dir)
 	}
 	for _, dir := range []string{"lib", "cache", "share", "run", "lock", "backups", "local", "opt", "db"} {
 		assert.ErrorContains(t, CheckDir(dir), "stays in the boot environment", dir)

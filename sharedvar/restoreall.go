@@ -23,7 +23,11 @@ func RestoreAll(then, now *treecopy.Tree, keep func(name string) bool) (int64, e
 	var written int64
 	done := ""
 	for _, c := range changes {
-		if done != "" && strings.HasPrefix(c.Path, done+"/") || c.Kind == Added && keep(c.Path) {
+		if done != "" && strings.HasPrefix(c.Path, done+"/") {
+			continue
+		}
+		if c.Kind == Added && keep(c.Path) {
+			done = c.Path
 			continue
 		}
 		n, err := putBack(then, now, c)

@@ -148,8 +148,10 @@ func (h *host) HasGRUB() bool {
 	return true
 }
 
+// Reboot does not wait: without logind, as in rescue.target, systemctl would
+// until the shutdown kills it, and that would be taken for an error.
 func (h *host) Reboot(ctx context.Context) error {
-	_, err := h.run.Run(ctx, command.Cmd{Argv: []string{"systemctl", "reboot"}})
+	_, err := h.run.Run(ctx, command.Cmd{Argv: []string{"systemctl", "--no-block", "reboot"}})
 	return err
 }
 
