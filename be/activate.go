@@ -26,10 +26,11 @@ type activateArgs struct {
 
 	// Source is the root dataset of the BE that is synced from, which is the
 	// previous one; "" where nothing is synced. Snap names the snapshots,
-	// OldSynced is what the BE had taken over before.
+	// OldSynced is what the BE had taken over before, Most is syncArgs'.
 	Source    string `json:"source,omitempty"`
 	Snap      string `json:"snap,omitempty"`
 	OldSynced string `json:"oldSynced,omitempty"`
+	Most      uint64 `json:"most,omitempty"`
 	// Share is the share, where it is snapshotted.
 	Share string `json:"share,omitempty"`
 	// Restore is a snapshot that the share goes back to at the first boot, Keep
@@ -52,7 +53,7 @@ func (a activateArgs) handover() string {
 }
 
 func (a activateArgs) sync() syncArgs {
-	return syncArgs{Source: a.Source, From: a.Previous, Target: a.Dataset, Snap: syncPrefix + a.Snap, Old: a.OldSynced}
+	return syncArgs{Source: a.Source, From: a.Previous, Target: a.Dataset, Snap: syncPrefix + a.Snap, Old: a.OldSynced, Most: a.Most}
 }
 
 // synced is the BE's sync point once it is activated.
@@ -119,9 +120,6 @@ type activation struct {
 
 func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activation) (*operation, error) {
 	boot, err := m.bootable(ctx, b, a.what)
-	if err == nil && st.shareFrom != b.UUID {
-		err = st.refuseUnmoved(a.what)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -151,10 +149,17 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 		return nil, err
 	}
 	if s != nil {
-		args.Source = s.source.Dataset
+		args.Source, args.Most = s.source.Dataset, s.most()
 	}
+	gone := ""
 	if !b.Running {
-		args.Share, args.Snap = st.share, m.autoSnap()
+		args.Snap = m.autoSnap()
+		if args.Share, err = m.shareThere(ctx, st); err != nil {
+			return nil, err
+		}
+		if args.Share == "" {
+			gone = st.share
+		}
 	}
 	if h, ok := st.handover(); ok && b.Running && h.due(st) && !a.syncing.Without {
 		args.Keep = true // its first boot has not done it yet
@@ -163,10 +168,11 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 	op.plan.root = st.root
 	op.result.Name = b.Name
 	if s != nil {
-		op.plan.Notes, op.result.Sync = s.notes(), s.report
-		if s.noUnit {
-			op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%q has no snapbe-handover.service enabled: what changes from now on is not brought to it when it boots", b.Name))
-		}
+		op.plan.Notes, op.result.Sync, op.alone = s.notes(), s.report, b
+	}
+	op.plan.Notes = append(op.plan.Notes, st.unmovedNote(b)...)
+	if gone != "" {
+		op.plan.Notes = append(op.plan.Notes, "the share "+gone+" has gone: snapbe share init makes it again")
 	}
 	if a.reboot {
 		op.next = rebootRequest{}

@@ -90,6 +90,14 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		plan.Notes = append(plan.Notes, rem.notes...)
 		args.Upto = append(args.Upto, rem.newest)
 	}
+	goes, err := m.shareSnapsOf(ctx, st, b)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range goes {
+		plan.Frees += s.Space
+		plan.Notes = append(plan.Notes, "goes: "+st.share+"@"+s.Name)
+	}
 	op := m.destroyOperation(m.sys.UUID(), args, st.mounted(b))
 	op.verb, op.plan = what, plan
 	op.result.Name = b.Name

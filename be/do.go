@@ -35,6 +35,8 @@ type operation struct {
 	nextSteps []string
 	// quiesced tells that the host was brought to single-user work.
 	quiesced bool
+	// alone is the BE that no command of snapbe exec may work in meanwhile.
+	alone BE
 }
 
 func (op *operation) add(s journal.Step) { op.steps = append(op.steps, s) }
@@ -50,13 +52,12 @@ func (op *operation) stepNames() []string {
 // Do carries a request out: it checks the caller's rights, takes the lock,
 // plans, which refuses while an interrupted operation is pending, and runs the
 // steps.
-func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) {
+func (m *Manager) Do(ctx context.Context, r Request, o Options) (res Result, err error) {
 	if !m.sys.Host.Privileged() {
 		return Result{}, refuse(Denied, "run it as root, or with sudo", "change boot environments: only root may do that")
 	}
 	var agreed *operation
 	if o.Confirm != nil && !o.DryRun {
-		var err error
 		if agreed, err = m.propose(ctx, r, o); err != nil {
 			return Result{}, err
 		}
@@ -74,11 +75,13 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (Result, error) 
 	defer unlock()
 	switch r.(type) {
 	case Recover:
-		return m.recoverPending(ctx, o)
+		return m.recoverPending(ctx, o, false)
 	case Handover, ShareMount:
-		if err := m.recoverBefore(ctx, r, o); err != nil {
+		notes, err := m.recoverBefore(ctx, r, o)
+		if err != nil {
 			return Result{}, err
 		}
+		defer func() { res.Notes = append(notes, res.Notes...) }()
 	}
 	op, err := m.planned(ctx, r)
 	if err != nil {
@@ -127,6 +130,11 @@ func (m *Manager) carryOut(ctx context.Context, op *operation, o Options) (res R
 	if o.DryRun || op.empty() {
 		return res, nil
 	}
+	release, err := m.alone(op.alone, op.verb)
+	if err != nil {
+		return res, err
+	}
+	defer release()
 	defer func() {
 		if err != nil && op.quiesced {
 			err = errors.Join(err, m.sys.Host.Resume(context.WithoutCancel(ctx)))
@@ -135,10 +143,11 @@ func (m *Manager) carryOut(ctx context.Context, op *operation, o Options) (res R
 	if o.Announce != nil {
 		o.Announce(op.plan)
 	}
-	if err := m.run(ctx, op, o); err != nil {
+	err = m.run(ctx, op, o)
+	res.Notes = append(res.Notes, op.result.Notes...) // what was not undone, too
+	if err != nil {
 		return res, err
 	}
-	res.Notes = append(res.Notes, op.result.Notes...)
 	res.Sync = op.result.Sync
 	if op.next != nil {
 		next, err := m.planned(ctx, op.next)
@@ -199,7 +208,7 @@ func explain(verb string, err error) error {
 	case errors.As(err, &told):
 		return err
 	case errors.Is(err, context.Canceled):
-		return &Error{Code: Failed, Text: verb, Err: errors.New("interrupted; everything was undone")}
+		return &Error{Code: Failed, Text: verb, Err: errors.New("interrupted, and undone")}
 	case zfs.Is(err, zfs.Busy):
 		return &Error{Code: Busy, Text: verb, Err: err}
 	}

@@ -30,7 +30,11 @@ func (h handover) String() string {
 
 // handover is what the state says is left to do; ok is false where nothing is.
 func (st *state) handover() (h handover, ok bool) {
-	f := strings.Fields(st.props.Local(propHandover))
+	return parseHandover(st.props.Local(propHandover))
+}
+
+func parseHandover(text string) (h handover, ok bool) {
+	f := strings.Fields(text)
 	if len(f) < 2 {
 		return h, false
 	}
@@ -74,12 +78,15 @@ type handoverArgs struct {
 	Share  string `json:"share,omitempty"`
 	// Snap names the snapshots that it makes.
 	Snap string `json:"snap"`
+
+	// boot tells that no service runs yet.
+	boot bool
 }
 
 // plan refuses nothing that a boot could meet: an interrupted operation was
 // ended before, and where nothing is left for this BE, nothing is done. A BE
 // that was picked in the menu by hand takes nothing over.
-func (Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
+func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "hand over"
 	st, err := m.read(ctx)
 	if err != nil {
@@ -90,13 +97,21 @@ func (Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return &operation{verb: what, plan: Plan{root: st.root, Title: what}}, nil
 	}
 	target, _ := st.running()
-	args := handoverArgs{From: h.From, To: h.To, Restore: h.Restore, Target: target.Dataset, Share: st.share, Snap: m.autoSnap()}
+	share, err := m.shareThere(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	if share == "" {
+		h.Restore = "" // nothing is left to go back
+	}
+	args := handoverArgs{From: h.From, To: h.To, Restore: h.Restore, Target: target.Dataset, Share: share, Snap: m.autoSnap(), boot: r.Boot}
 	var s *syncing
 	if h.From != "" {
 		if source, ok := st.byUUID(h.From); ok {
 			args.Source = source.Dataset
 		}
-		if s, err = m.catchUp(ctx, args); err != nil {
+		// A share that is to go back does so whatever is wrong with the sync.
+		if s, err = m.catchUp(ctx, args); err != nil && h.Restore == "" {
 			return nil, syncError(what, err)
 		}
 	}
@@ -125,12 +140,9 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 		}
 		op.add(step)
 	}
+	back := len(op.steps)
 	if args.Restore != "" {
-		op.add(journal.Step{Name: "bring the share back to @" + args.Restore, Do: func(ctx context.Context) error {
-			written, err := m.restoreShare(ctx, args.Share, args.Restore, nil)
-			op.result.Notes = append(op.result.Notes, restored(args.Restore, written))
-			return err
-		}})
+		op.add(m.shareBackStep(op, args))
 	}
 	if args.From != "" {
 		op.add(m.catchUpStep(op, args, s))
@@ -142,14 +154,43 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 		if err != nil {
 			return 0, false, err
 		}
-		if ds[0].Local(propHandover) == "" {
-			return len(op.steps) - 1, true, nil
-		}
-		// In another BE it is left to the next boot of its own.
+		left, ok := parseHandover(ds[0].Local(propHandover))
 		running, err := m.sys.Host.Root()
-		return 0, running == args.Target, err
+		switch {
+		case !ok:
+			return len(op.steps) - 1, true, nil
+		case running != args.Target: // it is left to the next boot of its own
+			return 0, false, err
+		case left.Restore != args.Restore:
+			return back + 1, true, err
+		}
+		return 0, true, err
 	}
 	return op
+}
+
+// shareBackStep brings the share back, once, and before any service has written
+// to it: whether that went well or not, no later boot does it again.
+func (m *Manager) shareBackStep(op *operation, args handoverArgs) journal.Step {
+	return journal.Step{Name: "bring the share back to @" + args.Restore, Do: func(ctx context.Context) error {
+		err := refuse(Failed, "", "bring the share back to @%s: services run already; snapbe share restore %s does it", args.Restore, args.Restore)
+		if args.boot {
+			written, failed := m.restoreShare(ctx, args.Share, args.Restore, nil)
+			op.result.Notes = append(op.result.Notes, restored(args.Restore, written))
+			if err = nil; failed != nil {
+				err = refuse(Failed, "", "bring the share back to @%s: %v; what it was is in @%s", args.Restore, failed, args.Snap)
+			}
+		}
+		if err != nil { // and the rest is done all the same
+			op.result.Notes = append(op.result.Notes, err.Error())
+		}
+		left := handover{From: args.From, To: args.To}.String()
+		c := zfs.Change{Dataset: rootOf(args.Target), Inherit: []string{propHandover}}
+		if left != "" {
+			c = zfs.Change{Dataset: rootOf(args.Target), Set: zfs.Props{propHandover: left}}
+		}
+		return m.sys.ZFS.Set(context.WithoutCancel(ctx), []zfs.Change{c})
+	}}
 }
 
 // catchUpStep syncs once more, from the other BE at rest. There is no way back,
@@ -159,12 +200,12 @@ func (m *Manager) catchUpStep(op *operation, args handoverArgs, s *syncing) jour
 	return journal.Step{Name: "mount the other one and sync what has changed since", Do: func(ctx context.Context) (err error) {
 		if s == nil {
 			if s, err = m.catchUp(ctx, args); err != nil {
-				return err
+				return syncError(op.verb, err)
 			}
 		}
 		report, err := s.apply(ctx, "", op.verb)
 		if err != nil {
-			return err
+			return syncError(op.verb, err)
 		}
 		op.result.Sync = report
 		op.result.Notes = append(op.result.Notes, s.after(report)...)
@@ -232,19 +273,25 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 // recoverBefore ends an interrupted operation that the early units cannot leave
 // to snapbe-recover.service: an activation that is followed by a handover, and
 // a restore of the share, which services are about to write to.
-func (m *Manager) recoverBefore(ctx context.Context, r Request, o Options) error {
+//
+// Whatever is wrong with the record, the share has to be mounted.
+func (m *Manager) recoverBefore(ctx context.Context, r Request, o Options) (notes []string, err error) {
 	st, err := m.read(ctx)
 	if err != nil || o.DryRun {
-		return err
+		return nil, err
 	}
 	rec, ok, err := st.pending()
-	if err != nil || !ok {
-		return err
-	}
 	h, left := st.handover()
-	_, handing := r.(Handover)
-	if handing && left && h.due(st) || !handing && rec.Kind == "share-restore" {
-		_, err = m.recoverPending(ctx, Options{Step: o.Step})
+	hand, handing := r.(Handover)
+	switch {
+	case handing && ok && left && h.due(st) && err == nil:
+		_, err = m.recoverPending(ctx, Options{Step: o.Step}, hand.Boot)
+		return nil, err
+	case !handing && ok && rec.Kind == "share-restore" && err == nil:
+		_, err = m.recoverPending(ctx, Options{Step: o.Step}, true)
 	}
-	return err
+	if err != nil {
+		notes = append(notes, fmt.Sprintf("an interrupted operation is left to snapbe recover: %v", err))
+	}
+	return notes, nil
 }

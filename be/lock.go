@@ -46,6 +46,43 @@ func (m *Manager) lock(ctx context.Context, o Options) (unlock func(), err error
 	return func() { _ = os.Remove(m.holderFile()); _ = l.Unlock() }, nil
 }
 
+// alone keeps commands of snapbe exec out of a BE while its files are changed;
+// one that works there already is not waited for. It is the kernel's lock too.
+func (m *Manager) alone(b BE, what string) (release func(), err error) {
+	if b.Name == "" {
+		return func() {}, nil
+	}
+	l := m.workLock(b)
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", l.Path(), err)
+	}
+	if !ok {
+		return nil, refuse(Busy, "wait until it has ended", "%s: a command of snapbe exec works in %q", what, b.Name)
+	}
+	return func() { _ = l.Unlock() }, nil
+}
+
+// work is for a command of snapbe exec; any number of them may work in a BE.
+func (m *Manager) work(b BE, what string) (release func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(m.sys.LockFile), 0o755); err != nil {
+		return nil, err
+	}
+	l := m.workLock(b)
+	ok, err := l.TryRLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", l.Path(), err)
+	}
+	if !ok {
+		return nil, refuse(Busy, "wait until it has ended", "%s: files are being synced to it", what)
+	}
+	return func() { _ = l.Unlock() }, nil
+}
+
+func (m *Manager) workLock(b BE) *flock.Flock {
+	return flock.New(m.sys.LockFile+"-"+b.Name, flock.SetPermissions(0o600))
+}
+
 // holder is who holds the lock, for people.
 func (m *Manager) holder() string { return or(m.busy(), "holder unknown") }
 

@@ -219,6 +219,11 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 	if err != nil {
 		return 0, nil, err
 	}
+	release, err := m.work(b, what)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { release() }()
 	x.Env = append(os.Environ(), "SNAPBE_EXEC="+b.Name)
 	if st.grub != "" {
 		x.Extra = append(x.Extra, mount.Entry{Dataset: st.grub, Dir: "boot/grub"})
@@ -227,6 +232,8 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 		x.Extra = append(x.Extra, mount.Entry{Dataset: st.share, Dir: shareDir[1:]})
 	}
 	code, err = m.sys.Host.Exec(ctx, t, x.ExecSpec)
+	release()
+	release = func() {}
 	if err != nil {
 		return 0, nil, explain(what, err)
 	}

@@ -103,7 +103,7 @@ func TestInterrupted(t *testing.T) {
 	before := w.Capture()
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := be.New(w.System()).Do(ctx, be.Create{Name: "x"}, be.Options{Step: func(be.StepDone) { cancel() }})
-	assertRefusal(t, refusal{be.Failed, `create "x": interrupted; everything was undone`, ""}, err)
+	assertRefusal(t, refusal{be.Failed, `create "x": interrupted, and undone`, ""}, err)
 	same(t, before, w.Capture())
 }
 

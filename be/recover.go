@@ -17,7 +17,8 @@ func (Recover) plan(context.Context, *Manager) (*operation, error) {
 }
 
 // recoverPending ends the interrupted operation, if there is one.
-func (m *Manager) recoverPending(ctx context.Context, o Options) (Result, error) {
+// boot tells that no service runs yet.
+func (m *Manager) recoverPending(ctx context.Context, o Options, boot bool) (Result, error) {
 	st, err := m.read(ctx)
 	if err != nil {
 		return Result{}, err
@@ -30,7 +31,7 @@ func (m *Manager) recoverPending(ctx context.Context, o Options) (Result, error)
 	if !ok {
 		return Result{Notes: []string{"no operation was interrupted"}}, nil
 	}
-	op, err := m.rebuild(st, rec)
+	op, err := m.rebuild(st, rec, boot)
 	if err != nil {
 		return Result{}, refuse(Pending, lostRecord(st.root), "recover from %s: %v", describe(rec), err)
 	}
@@ -70,7 +71,7 @@ func (m *Manager) recoverPending(ctx context.Context, o Options) (Result, error)
 }
 
 // rebuild makes an operation's steps from its record.
-func (m *Manager) rebuild(st *state, rec journal.Record) (op *operation, err error) {
+func (m *Manager) rebuild(st *state, rec journal.Record, boot bool) (op *operation, err error) {
 	switch rec.Kind {
 	case "create":
 		op, err = build(rec, func(a createArgs) *operation { return m.recoverCreate(st, rec.ID, a) })
@@ -85,11 +86,17 @@ func (m *Manager) rebuild(st *state, rec journal.Record) (op *operation, err err
 			return m.syncOperation(rec.ID, fmt.Sprintf("sync to %q", path.Base(a.Target)), a, nil)
 		})
 	case "handover":
-		op, err = build(rec, func(a handoverArgs) *operation { return m.handoverOperation(st, rec.ID, a, nil) })
+		op, err = build(rec, func(a handoverArgs) *operation {
+			a.boot = boot
+			return m.handoverOperation(st, rec.ID, a, nil)
+		})
 	case "share":
 		op, err = build(rec, func(a shareArgs) *operation { return m.shareOperation(rec.ID, a) })
 	case "share-restore":
-		op, err = build(rec, func(a restoreArgs) *operation { return m.restoreOperation(rec.ID, a) })
+		op, err = build(rec, func(a restoreArgs) *operation {
+			a.recovering = true
+			return m.restoreOperation(rec.ID, a)
+		})
 	case "rename":
 		op, err = build(rec, func(a renameArgs) *operation { return m.renameOperation(rec.ID, a) })
 	case "destroy":

@@ -115,7 +115,10 @@ type Sync struct {
 
 // Handover does what an activation left for the first boot: it syncs once more,
 // from the other BE as it was shut down.
-type Handover struct{}
+type Handover struct {
+	// Boot tells that no service runs yet: only then a share goes back.
+	Boot bool
+}
 
 // ShareInit makes the share, or adds directories of /var to it. What is below
 // them moves when a BE boots.

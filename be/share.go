@@ -18,6 +18,9 @@ import (
 // shareDir is where the share is mounted, in every BE.
 const shareDir = "/var/share"
 
+// shareUnit mounts it, and places directories on it.
+const shareUnit = "snapbe-share.service"
+
 // shareArgs are the record of a share that is made, or given more directories.
 type shareArgs struct {
 	// Root is the BE root container, Share the dataset; New tells that it is
@@ -41,12 +44,25 @@ func (r ShareInit) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if !ok || b.UUID == "" {
 		return nil, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
 	}
-	dirs, err := r.dirs(m, st, what)
+	missing, err := m.sys.Host.Units(ctx)
 	if err != nil {
 		return nil, err
 	}
-	args := shareArgs{Root: st.root, Share: st.share, From: b.UUID}
-	if st.share == "" {
+	if slices.Contains(missing, shareUnit) {
+		return nil, refuse(Failed, "snapbe init enables it", "%s: %s, which puts it in place, is not enabled", what, shareUnit)
+	}
+	dirs, err := r.dirs(m, st, what)
+	if err == nil {
+		err = m.refuseOtherKey(ctx, b, what)
+	}
+	if err != nil {
+		return nil, err
+	}
+	args := shareArgs{Root: st.root, From: b.UUID}
+	if args.Share, err = m.shareThere(ctx, st); err != nil {
+		return nil, err
+	}
+	if args.Share == "" {
 		args.New, args.Share = true, zfs.PoolOf(st.root)+"/VARSHARE"
 		if err := m.refuseShareExists(ctx, st, args.Share, what); err != nil {
 			return nil, err
@@ -59,11 +75,12 @@ func (r ShareInit) plan(ctx context.Context, m *Manager) (*operation, error) {
 		}
 	}
 	if len(added) > 0 && len(st.unmoved()) > 0 && st.shareFrom != b.UUID {
-		return nil, st.refuseUnmoved(what)
+		return nil, refuse(Failed, "reboot into "+st.nameOf(st.shareFrom)+" first", "%s: /var/%s of %s is still to go to it", what,
+			strings.Join(st.unmoved(), ", /var/"), st.nameOf(st.shareFrom))
 	}
 	args.Dirs = strings.Join(append(slices.Clone(st.shareDirs), added...), " ")
 	op := m.shareOperation(m.sys.UUID(), args)
-	if len(added) == 0 {
+	if len(added) == 0 && !args.New {
 		op.steps = nil
 	}
 	op.plan.root = st.root
@@ -112,6 +129,18 @@ func (m *Manager) defaultDirs(st *state) (dirs []string, err error) {
 	return dirs, nil
 }
 
+// shareThere is the share's dataset, "" where there is none, or it has gone.
+func (m *Manager) shareThere(ctx context.Context, st *state) (string, error) {
+	if st.share == "" {
+		return "", nil
+	}
+	_, ok, err := m.byDataset(ctx, st.share)
+	if !ok {
+		return "", err
+	}
+	return st.share, err
+}
+
 // unmoved are the directories that no BE has put on the share yet.
 func (st *state) unmoved() (dirs []string) {
 	for _, d := range st.shareDirs {
@@ -122,15 +151,15 @@ func (st *state) unmoved() (dirs []string) {
 	return dirs
 }
 
-// refuseUnmoved refuses what would have another BE's directories become the
-// share: they are older than those of the BE that runs.
-func (st *state) refuseUnmoved(what string) error {
-	dirs := st.unmoved()
-	if _, ok := st.byUUID(st.shareFrom); !ok || len(dirs) == 0 {
+// unmovedNote tells that another BE than the one whose directories go to the
+// share is about to boot: its own are left alone, and are older.
+func (st *state) unmovedNote(b BE) (notes []string) {
+	if _, ok := st.byUUID(st.shareFrom); !ok || len(st.unmoved()) == 0 || b.UUID == st.shareFrom {
 		return nil
 	}
-	return refuse(Failed, fmt.Sprintf("reboot into %s first; where that did not help, systemctl status snapbe-share.service says why", st.nameOf(st.shareFrom)),
-		"%s: /var/%s of %s is still to go to the share, when that boots", what, strings.Join(dirs, ", /var/"), st.nameOf(st.shareFrom))
+	from := st.nameOf(st.shareFrom)
+	return []string{fmt.Sprintf("/var/%s of %s has not gone to the share yet: reboot into %s first, or %q has its own, older one",
+		strings.Join(st.unmoved(), ", /var/"), from, from, b.Name)}
 }
 
 // refuseShareExists refuses to take what somebody has made for the share.
@@ -173,7 +202,12 @@ func (m *Manager) shareOperation(id string, args shareArgs) *operation {
 		op.add(journal.Step{
 			Name: "make the dataset " + args.Share,
 			Do: func(ctx context.Context) error {
-				return m.sys.ZFS.Create(ctx, args.Share, zfs.Props{"mountpoint": shareDir, propOp: id})
+				props, err := m.likeVar(ctx, args.Root, args.Share)
+				if err != nil {
+					return err
+				}
+				props["mountpoint"], props[propOp] = shareDir, id
+				return m.sys.ZFS.Create(ctx, args.Share, props)
 			},
 			Undo: func(ctx context.Context) error { return m.destroyMade(ctx, args.Share, id) },
 		})
@@ -196,6 +230,62 @@ func (m *Manager) shareOperation(id string, args shareArgs) *operation {
 		return len(op.steps), ds[0].Local(propShareDirs) == args.Dirs && ds[0].Local(propShare) == args.Share, nil
 	}
 	return op
+}
+
+// varProps are properties that files of /var may depend on.
+var varProps = []string{"acltype", "xattr", "atime", "relatime", "devices", "setuid", "exec"}
+
+// likeVar is what makes a new share hold what /var of the running BE holds.
+func (m *Manager) likeVar(ctx context.Context, root, share string) (zfs.Props, error) {
+	running, err := m.sys.Host.Root()
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := m.sys.Host.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	if at := lastAt(mounts, "/var"); at.FSType == "zfs" && within(at.Dataset, root) {
+		running = at.Dataset
+	}
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{running, zfs.PoolOf(share)}, Props: varProps})
+	if err != nil {
+		return nil, err
+	}
+	props := zfs.Props{}
+	for _, d := range ds {
+		for _, p := range varProps {
+			if v := d.Value(p); d.Name == running && v != "" {
+				props[p] = v
+			}
+		}
+	}
+	for _, d := range ds { // what the pool says anyway stays inherited
+		for _, p := range varProps {
+			if d.Name == zfs.PoolOf(share) && d.Name != running && props[p] == d.Value(p) {
+				delete(props, p)
+			}
+		}
+	}
+	return props, nil
+}
+
+// refuseOtherKey refuses to take what is encrypted in the BE to a share that is
+// not, or not in the same way.
+func (m *Manager) refuseOtherKey(ctx context.Context, b BE, what string) error {
+	pool := zfs.PoolOf(b.Dataset)
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{b.Dataset, pool}, Props: []string{"encryptionroot"}})
+	if err != nil {
+		return err
+	}
+	keys := map[string]string{}
+	for _, d := range ds {
+		keys[d.Name] = d.Value("encryptionroot")
+	}
+	if keys[b.Dataset] != "" && keys[b.Dataset] != keys[pool] {
+		return refuse(Failed, "", "%s: %s is encrypted, and the share at %s would not be", what, b.Dataset, pool+"/VARSHARE")
+	}
+	return nil
 }
 
 // destroyMade destroys a filesystem that an operation made, also one that a power
@@ -238,6 +328,9 @@ func (ShareMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	b, ok := st.running()
 	if st.share == "" || !ok {
 		return op, nil
+	}
+	if there, err := m.shareThere(ctx, st); err != nil || there == "" {
+		return nil, errors.Join(err, refuse(NotFound, "snapbe share init makes it again", "%s: the dataset %s has gone", what, st.share))
 	}
 	if at := lastAt(st.mounts, shareDir); at.Dataset != st.share {
 		if at.Dataset != "" {
@@ -292,18 +385,19 @@ func (m *Manager) withVar(ctx context.Context, b BE, f func(root *treecopy.Tree)
 // place makes the directories of the running BE links into the share. It is its
 // own record: cut off anywhere, the next boot goes on from what it finds.
 func (m *Manager) place(ctx context.Context, st *state, b BE, dirs []string) (notes []string, err error) {
-	var moved []string
-	mounted := func(name string) bool {
-		return slices.ContainsFunc(st.mounts, func(mnt mount.Mounted) bool { return within(mnt.Dir, "/"+name) })
-	}
 	err = m.withVar(ctx, b, func(root *treecopy.Tree) error {
+		willBe, err := mountPoints(root)
+		if err != nil {
+			return err
+		}
+		mounted := func(name string) bool {
+			return slices.ContainsFunc(st.mounts, func(mnt mount.Mounted) bool { return within(mnt.Dir, "/"+name) }) ||
+				slices.ContainsFunc(willBe, func(dir string) bool { return within(dir, "/"+name) })
+		}
 		return m.viewTree(mount.Tree{{Dataset: st.share, Dir: "."}}, false, func(share *treecopy.Tree) error {
 			placed, err := sharedvar.Place(root, share, dirs, mounted)
 			err = errors.Join(err, sharedvar.Confine(root, st.shareDirs))
 			for _, p := range placed {
-				if p.Placement != sharedvar.Failed || slices.Contains(st.moved, p.Dir) {
-					moved = append(moved, p.Dir)
-				}
 				if p.Placement != sharedvar.Shared && p.Placement != sharedvar.Missing {
 					notes = append(notes, strings.TrimSpace(fmt.Sprintf("/var/%s: %s %s", p.Dir, p.Placement, p.Detail)))
 				}
@@ -311,8 +405,10 @@ func (m *Manager) place(ctx context.Context, st *state, b BE, dirs []string) (no
 			return err
 		})
 	})
-	if b.UUID == st.shareFrom && !slices.Equal(moved, st.moved) && len(moved) > 0 {
-		err = errors.Join(err, m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: st.root, Set: zfs.Props{propShared: strings.Join(moved, " ")}}}))
+	// Also where one of them failed: it will at the next boot, and holds up no
+	// other BE.
+	if b.UUID == st.shareFrom && len(st.unmoved()) > 0 {
+		err = errors.Join(err, m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: st.root, Set: zfs.Props{propShared: strings.Join(dirs, " ")}}}))
 	}
 	return notes, err
 }

@@ -17,29 +17,38 @@ import (
 // withMail is a host with a mailbox, and a share after the next boot.
 func withMail(t *testing.T, w *betest.World) {
 	t.Helper()
-	w.Put(varOf(w, "debian"), "mail/ann", "a letter\n")
-	w.Put(varOf(w, "debian"), "spool/queue/1", "a job\n")
+	putVar(w, "debian", "mail/ann", "a letter\n")
+	putVar(w, "debian", "spool/queue/1", "a job\n")
 	do(t, w, be.ShareInit{Dirs: []string{"mail", "spool"}})
 }
 
-// varOf is where a BE's /var is, as its dataset's directory has it: with a
-// nested dataset it is that one.
-func varOf(w *betest.World, name string) string {
+// inVar is the dataset that a file of a BE's /var is in, and its name there.
+func inVar(w *betest.World, name, file string) (dataset, at string) {
 	if exists(w, "rpool/ROOT/"+name+"/var") {
-		return "rpool/ROOT/" + name + "/var"
+		return "rpool/ROOT/" + name + "/var", file
 	}
-	return "rpool/ROOT/" + name
+	return "rpool/ROOT/" + name, "var/" + file
 }
 
-// shareHosts are hosts with a /var of their own and without.
+func putVar(w *betest.World, name, file, text string) {
+	dataset, at := inVar(w, name, file)
+	w.Put(dataset, at, text)
+}
+
+func fileVar(w *betest.World, name, file string) string { return w.File(inVar(w, name, file)) }
+
+// eachVar runs a test on a host with a dataset for /var, and on one without.
 func eachVar(t *testing.T, f func(t *testing.T, w *betest.World)) {
 	t.Helper()
 	t.Run("nested var", func(t *testing.T) { f(t, onePool(t, "var")) })
+	t.Run("one dataset", func(t *testing.T) { f(t, onePool(t)) })
 }
 
-func link(t *testing.T, w *betest.World, dataset, name string) string {
+// link is where a link in a BE's /var leads.
+func link(t *testing.T, w *betest.World, name, file string) string {
 	t.Helper()
-	to, err := os.Readlink(filepath.Join(w.ZFS.Dir(dataset), name))
+	dataset, at := inVar(w, name, file)
+	to, err := os.Readlink(filepath.Join(w.ZFS.Dir(dataset), at))
 	require.NoError(t, err)
 	return to
 }
@@ -50,9 +59,9 @@ func TestShareInit(t *testing.T) {
 	eachVar(t, func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "older"})
 		withMail(t, w)
-		assert.Equal(t, "a letter\n", w.File(varOf(w, "debian"), "mail/ann"), "nothing moves before a boot")
+		assert.Equal(t, "a letter\n", fileVar(w, "debian", "mail/ann"), "nothing moves before a boot")
 		require.NoError(t, w.Reboot())
-		assert.Equal(t, "share/mail", link(t, w, varOf(w, "debian"), "mail"))
+		assert.Equal(t, "share/mail", link(t, w, "debian", "mail"))
 		assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"))
 		assert.Equal(t, "a job\n", w.File("rpool/VARSHARE", "spool/queue/1"))
 		assert.Equal(t, "/var/share", w.ZFS.Locals("rpool/VARSHARE")["mountpoint"])
@@ -61,12 +70,12 @@ func TestShareInit(t *testing.T) {
 		assert.Equal(t, []string{"mail", "spool"}, st.ShareDirs)
 
 		// A BE that was made before has directories of its own.
-		w.Put(varOf(w, "older"), "mail/ann", "an old letter\n")
+		putVar(w, "older", "mail/ann", "an old letter\n")
 		do(t, w, be.Activate{Name: "older"})
 		require.NoError(t, w.Reboot())
-		assert.Equal(t, "share/mail", link(t, w, varOf(w, "older"), "mail"))
+		assert.Equal(t, "share/mail", link(t, w, "older", "mail"))
 		assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"), "what the share has stays")
-		assert.Equal(t, "an old letter\n", w.File(varOf(w, "older"), ".before-share/mail/ann"), "and what the BE had is kept")
+		assert.Equal(t, "an old letter\n", fileVar(w, "older", ".before-share/mail/ann"), "and what the BE had is kept")
 
 		assert.Empty(t, do(t, w, be.ShareInit{}).Plan.Steps, "the second time there is nothing to do")
 		do(t, w, be.ShareInit{Dirs: []string{"games"}})
@@ -183,25 +192,156 @@ func TestSyncLeavesTheShareOut(t *testing.T) {
 func TestShareIsTakenFromTheOneThatRan(t *testing.T) {
 	w := onePool(t, "var")
 	do(t, w, be.Create{Name: "clone"})
-	w.Put(varOf(w, "clone"), "mail/ann", "an old letter\n")
+	putVar(w, "clone", "mail/ann", "an old letter\n")
 	withMail(t, w)
-	refused(t, w, be.Activate{Name: "clone"}, refusal{be.Failed, `activate "clone": /var/mail, /var/spool of "debian" is still to go to the share, when that boots`,
-		`reboot into "debian" first; where that did not help, systemctl status snapbe-share.service says why`})
+	dry, err := be.New(w.System()).Do(t.Context(), be.Activate{Name: "clone"}, be.Options{DryRun: true})
+	require.NoError(t, err)
+	assert.Contains(t, dry.Plan.Notes, `/var/mail, /var/spool of "debian" has not gone to the share yet: reboot into "debian" first, or "clone" has its own, older one`)
 	w.Host.Boot("rpool/ROOT/clone") // by hand
 	do(t, w, be.ShareMount{})
-	assert.Equal(t, "an old letter\n", w.File(varOf(w, "clone"), "mail/ann"), "it is left alone")
+	assert.Equal(t, "an old letter\n", fileVar(w, "clone", "mail/ann"), "it is left alone")
 	require.NoError(t, w.Reboot())
 	assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"))
 	do(t, w, be.Activate{Name: "clone"})
 	require.NoError(t, w.Reboot())
-	assert.Equal(t, "share/mail", link(t, w, varOf(w, "clone"), "mail"))
+	assert.Equal(t, "share/mail", link(t, w, "clone", "mail"))
 	assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"))
 
 	do(t, w, be.ShareInit{Dirs: []string{"games"}})
-	_, err := try(t, w, be.Failback{})
-	require.ErrorContains(t, err, `/var/games of "clone" is still to go to the share`)
+	assert.Contains(t, do(t, w, be.Failback{}).Plan.Notes[0], `/var/games of "clone" has not gone to the share yet`, "the way back is open")
+}
+
+// What is to be mounted there is no directory to be shared, though nothing is
+// mounted yet.
+func TestShareLeavesMountPointsAlone(t *testing.T) {
+	w := onePool(t)
+	for _, d := range []string{"mail", "spool", "log", "crash"} {
+		w.Put("rpool/ROOT/debian", "var/"+d+"/x", "x")
+	}
+	w.Put("rpool/ROOT/debian", "etc/fstab", "# \nnas:/mail /var/mail nfs defaults 0 0\n/dev/vdc1 /var/spool/big\\040one ext4 nofail 0 2\n")
+	w.Put("rpool/ROOT/debian", `etc/systemd/system/var-log-a\x2db.mount`, "[Mount]\n")
+	do(t, w, be.ShareInit{})
+	require.NoError(t, w.Start())
+	res := do(t, w, be.ShareMount{})
+	assert.Equal(t, []string{"/var/log: is a mount", "/var/mail: is a mount", "/var/spool: is a mount", "/var/crash: moved"}, stems(res.Notes))
+}
+
+// stems are notes without their details.
+func stems(notes []string) (out []string) {
+	for _, n := range notes {
+		for _, p := range []string{"is a mount", "moved"} {
+			if before, _, ok := strings.Cut(n, p); ok {
+				n = before + p
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// A share that goes back does so once, before any service, whatever else fails:
+// what was delivered since is never taken.
+func TestShareGoesBackOnce(t *testing.T) {
+	ready := func(t *testing.T) *betest.World {
+		w := onePool(t)
+		withMail(t, w)
+		require.NoError(t, w.Reboot())
+		do(t, w, be.Create{Name: "be-2"})
+		do(t, w, be.ShareSnapshot{Name: "mine"})
+		do(t, w, be.Activate{Name: "be-2"})
+		require.NoError(t, w.Reboot())
+		w.Put("rpool/VARSHARE", "mail/ann", "eaten\n")
+		do(t, w, be.Failback{Share: "mine"})
+		return w
+	}
+	t.Run("the sync fails", func(t *testing.T) {
+		w := ready(t)
+		w.Put("rpool/ROOT/be-2", "etc/snapbe/synclist", "what\n")
+		require.NoError(t, w.Start())
+		_, err := try(t, w, be.Handover{Boot: true})
+		require.ErrorContains(t, err, `line 1, "what"`)
+		assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"))
+		w.Put("rpool/VARSHARE", "mail/ann", "a letter\ndelivered since\n")
+		_, err = try(t, w, be.Handover{Boot: true})
+		require.Error(t, err)
+		w.Put("rpool/ROOT/be-2", "etc/snapbe/synclist", "/etc/adjtime\n")
+		do(t, w, be.Handover{})
+		assert.Equal(t, "a letter\ndelivered since\n", w.File("rpool/VARSHARE", "mail/ann"))
+	})
+	t.Run("by hand", func(t *testing.T) {
+		w := ready(t)
+		require.NoError(t, w.Start())
+		res := do(t, w, be.Handover{})
+		assert.Contains(t, strings.Join(res.Notes, "\n"), "services run already; snapbe share restore mine does it")
+		assert.Equal(t, "eaten\n", w.File("rpool/VARSHARE", "mail/ann"))
+		assert.Empty(t, status(t, w).Problems)
+	})
+	t.Run("recovered late", func(t *testing.T) {
+		for n := 1; ; n++ {
+			w := ready(t)
+			require.NoError(t, w.Start())
+			if !cut(t, w, be.Handover{Boot: true}, n) {
+				break
+			}
+			w.Put("rpool/VARSHARE", "mail/ann", "delivered since\n") // the boot went on
+			do(t, w, be.Recover{})
+			do(t, w, be.Handover{})
+			assert.Equal(t, "delivered since\n", w.File("rpool/VARSHARE", "mail/ann"), "cut before change %d", n)
+			assert.Empty(t, status(t, w).Problems)
+		}
+	})
+	t.Run("recovered at the next boot", func(t *testing.T) {
+		for n := 1; ; n++ {
+			w := ready(t)
+			require.NoError(t, w.Start())
+			if !cut(t, w, be.Handover{Boot: true}, n) {
+				break
+			}
+			require.NoError(t, w.Reboot())
+			assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"), "cut before change %d", n)
+			do(t, w, be.Recover{})
+			assert.Empty(t, status(t, w).Problems)
+		}
+	})
+}
+
+// A restore that cannot be done ends, and nothing waits for it.
+func TestShareRestoreFails(t *testing.T) {
+	w := onePool(t)
+	withMail(t, w)
 	require.NoError(t, w.Reboot())
-	do(t, w, be.Failback{})
+	do(t, w, be.ShareSnapshot{Name: "mine"})
+	require.NoError(t, os.RemoveAll(filepath.Join(w.ZFS.Dir("rpool/VARSHARE"), "spool/queue")))
+	require.NoError(t, os.Symlink("/etc", filepath.Join(w.ZFS.Dir("rpool/VARSHARE"), "spool/queue")))
+	res, err := try(t, w, be.ShareRestore{Snap: "mine", Paths: []string{"spool/queue/1"}})
+	require.ErrorContains(t, err, "which is not followed")
+	assert.Contains(t, strings.Join(res.Notes, "\n"), "what was there before is in 20")
+	assert.Empty(t, status(t, w).Pending)
+	do(t, w, be.Create{Name: "be-2"})
+
+	// After a power cut too.
+	require.True(t, cut(t, w, be.ShareRestore{Snap: "mine", Paths: []string{"mail/ann", "spool/queue/1"}}, 3))
+	require.NoError(t, w.Start())
+	do(t, w, be.ShareMount{})
+	assert.Empty(t, status(t, w).Pending)
+}
+
+// One that was destroyed by hand is told of, and can be made again.
+func TestShareGone(t *testing.T) {
+	w := onePool(t)
+	withMail(t, w)
+	require.NoError(t, w.Reboot())
+	do(t, w, be.Create{Name: "be-2"})
+	require.NoError(t, w.Host.Detach("/var/share", true))
+	require.NoError(t, w.ZFS.Destroy(t.Context(), zfs.Removal{Datasets: []string{"rpool/VARSHARE"}}))
+	assert.Contains(t, do(t, w, be.Activate{Name: "be-2"}).Plan.Notes, "the share rpool/VARSHARE has gone: snapbe share init makes it again")
+	_, err := try(t, w, be.ShareMount{})
+	require.ErrorContains(t, err, "the dataset rpool/VARSHARE has gone")
+	do(t, w, be.ShareInit{})
+	do(t, w, be.Activate{Name: "debian"})
+	require.NoError(t, w.Reboot())
+	assert.DirExists(t, filepath.Join(w.ZFS.Dir("rpool/VARSHARE"), "mail"))
+	do(t, w, be.Destroy{Name: "be-2"})
 }
 
 // A directory that came to the share later stays when all goes back.
@@ -210,7 +350,7 @@ func TestFailbackWithTheShareKeepsLaterOnes(t *testing.T) {
 	withMail(t, w)
 	require.NoError(t, w.Reboot())
 	do(t, w, be.ShareSnapshot{Name: "mine"})
-	w.Put(varOf(w, "debian"), "games/score", "1\n")
+	putVar(w, "debian", "games/score", "1\n")
 	do(t, w, be.ShareInit{Dirs: []string{"games"}})
 	require.NoError(t, w.Reboot())
 	do(t, w, be.Create{Name: "be-2"})
@@ -227,8 +367,8 @@ func TestFailbackWithTheShareKeepsLaterOnes(t *testing.T) {
 
 func TestShareInitTellsOfMounts(t *testing.T) {
 	w := onePool(t, "var")
-	w.Put(varOf(w, "debian"), "spool/x", "x")
-	w.Put(varOf(w, "debian"), "log/x", "x")
+	putVar(w, "debian", "spool/x", "x")
+	putVar(w, "debian", "log/x", "x")
 	create(t, w, "rpool/log", zfs.Props{"mountpoint": "/var/log"})
 	w.Host.Boot("rpool/ROOT/debian")
 	res := do(t, w, be.ShareInit{})
@@ -237,5 +377,5 @@ func TestShareInitTellsOfMounts(t *testing.T) {
 	assert.Equal(t, []string{"/var/log stays as it is as long as rpool/log is mounted there"}, res.Plan.Notes)
 
 	w = onePool(t, "var")
-	refused(t, w, be.ShareInit{}, refusal{be.Failed, "make the share: /var has none of log, mail, spool, tmp, crash that is not a mount", "name others with --dir"})
+	refused(t, w, be.ShareInit{}, refusal{be.Failed, "make the share: /var has none of log, mail, spool, crash that is not a mount", "name others with --dir"})
 }

@@ -23,6 +23,9 @@ type restoreArgs struct {
 	// Kept is the snapshot of the share as it was before.
 	Kept  string   `json:"kept"`
 	Paths []string `json:"paths,omitempty"`
+
+	// recovering: what cannot be brought back now is told, and holds up nothing.
+	recovering bool
 }
 
 func (r ShareRestore) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -99,8 +102,9 @@ func (m *Manager) withShare(share, snap string, readOnly bool, f func(then, now 
 	})
 }
 
-// restoreOperation: once the present state is kept in a snapshot, it only goes
-// forward; each path is put in place whole, and that can be done again.
+// restoreOperation: once the present state is kept in a snapshot, a power cut
+// leads forward; each path is put in place whole, and that can be done again.
+// What fails leaves the snapshot, by which all can be taken back.
 func (m *Manager) restoreOperation(id string, args restoreArgs) *operation {
 	op := &operation{kind: "share-restore", id: id, args: args, verb: fmt.Sprintf("restore the share from %q", args.Snap)}
 	op.plan.Title = op.verb
@@ -111,10 +115,18 @@ func (m *Manager) restoreOperation(id string, args restoreArgs) *operation {
 			return m.snapshotOnce(ctx, []string{kept}, id, zfs.Props{propShareFor: forRestore})
 		},
 	})
-	op.add(journal.Step{Name: "bring it back from @" + args.Snap, Final: true, Do: func(ctx context.Context) error {
+	op.add(journal.Step{Name: "bring it back from @" + args.Snap, Do: func(ctx context.Context) error {
 		written, err := m.restoreShare(ctx, args.Share, args.Snap, args.Paths)
 		op.result.Notes = append(op.result.Notes, restored(args.Snap, written))
-		return err
+		if err == nil {
+			return nil
+		}
+		told := fmt.Sprintf("not all of it is back: %v; what was there before is in %s", err, args.Kept)
+		op.result.Notes = append(op.result.Notes, told)
+		if args.recovering {
+			return nil
+		}
+		return &Error{Code: Failed, Text: op.verb, Err: err, Hint: "snapbe share restore " + args.Kept + " takes back what was done"}
 	}})
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		mark, ok, err := m.snapshotMark(ctx, kept)
@@ -136,10 +148,13 @@ func (m *Manager) restoreShare(ctx context.Context, share, snap string, paths []
 	}
 	err = m.withShare(share, snap, false, func(then, now *treecopy.Tree) (err error) {
 		if len(paths) == 0 {
-			written, err = sharedvar.RestoreAll(then, now, func(name string) bool { return slices.Contains(st.shareDirs, name) })
+			written, err = sharedvar.RestoreAll(ctx, then, now, func(name string) bool { return slices.Contains(st.shareDirs, name) })
 			return err
 		}
 		for _, p := range paths {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			n, err := sharedvar.Restore(then, now, p)
 			written += n
 			if err != nil {

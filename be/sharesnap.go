@@ -67,6 +67,18 @@ func (m *Manager) shareSnaps(ctx context.Context, st *state) ([]ShareSnap, error
 	return snaps, err
 }
 
+// shareSnapsOf are those that were made for a BE and go with it.
+func (m *Manager) shareSnapsOf(ctx context.Context, st *state, b BE) ([]ShareSnap, error) {
+	if st.share == "" || b.UUID == "" {
+		return nil, nil
+	}
+	snaps, err := m.shareSnaps(ctx, st)
+	if zfs.Is(err, zfs.NotFound) {
+		return nil, nil
+	}
+	return slices.DeleteFunc(snaps, func(s ShareSnap) bool { return !s.Own || s.uuid != b.UUID }), err
+}
+
 // readShare is read, for what needs a share.
 func (m *Manager) readShare(ctx context.Context, what string) (*state, error) {
 	st, err := m.readToChange(ctx, what)

@@ -29,14 +29,28 @@ type syncing struct {
 	list           synclist.List
 	base           base
 	strict         bool
-	// report is what it would do, as things are now; noUnit tells that the
-	// target has no unit for the handover.
+	// report is what it would do, as things are now.
 	report *synclist.Report
-	noUnit bool
+	// lacks are the units of snapbe that the target would need at its boot.
+	lacks []string
 }
 
-// handoverUnit is what has the handover done when a BE boots.
-const handoverUnit = "etc/systemd/system/local-fs.target.wants/snapbe-handover.service"
+// earlyUnits is where they are when they are enabled.
+const earlyUnits = "etc/systemd/system/local-fs.target.wants/"
+
+// lacking finds those that are not.
+func (s *syncing) lacking(target *treecopy.Tree) (units []string) {
+	wanted := []string{"snapbe-handover.service"}
+	if s.st.share != "" {
+		wanted = append(wanted, shareUnit)
+	}
+	for _, u := range wanted {
+		if _, err := target.Peek(earlyUnits + u); errors.Is(err, fs.ErrNotExist) {
+			units = append(units, u)
+		}
+	}
+	return units
+}
 
 func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("sync to %q", r.Name)
@@ -61,10 +75,10 @@ func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := syncArgs{Source: source.Dataset, From: source.UUID, Target: target.Dataset, Snap: m.syncSnap(), Old: target.synced}
+	args := syncArgs{Source: source.Dataset, From: source.UUID, Target: target.Dataset, Snap: m.syncSnap(), Old: target.synced, Most: s.most()}
 	op := m.syncOperation(m.sys.UUID(), what, args, s)
 	op.plan.root = st.root
-	op.plan.Notes = s.notes()
+	op.plan.Notes, op.alone = s.notes(), target
 	op.result.Name, op.result.Sync = target.Name, s.report
 	return op, nil
 }
@@ -87,8 +101,7 @@ func (m *Manager) planSync(ctx context.Context, st *state, source, target BE, st
 			if s.report, err = synclist.Plan(ctx, s.list, sides); err != nil {
 				return err
 			}
-			_, missing := sides.Target.Peek(handoverUnit)
-			s.noUnit = errors.Is(missing, fs.ErrNotExist)
+			s.lacks = s.lacking(sides.Target)
 			return nil
 		})
 	}
@@ -116,7 +129,7 @@ func (m *Manager) newSync(ctx context.Context, st *state, source, target BE, str
 	if err != nil {
 		return nil, err
 	}
-	s.base, err = m.baseOf(ctx, st, source, target)
+	s.base, err = m.baseOf(ctx, source, target)
 	return s, err
 }
 
@@ -164,7 +177,11 @@ func (s *syncing) wayOut() string {
 
 // notes tell of what the user should know before: what stays unsettled.
 func (s *syncing) notes() []string {
-	return append(slices.Clone(s.base.notes), unsettled(s.report.Items...)...)
+	notes := append(slices.Clone(s.base.notes), unsettled(s.report.Items...)...)
+	for _, u := range s.lacks {
+		notes = append(notes, fmt.Sprintf("%q has no %s enabled, which takes over there what changes from now on, and what is shared", s.target.Name, u))
+	}
+	return notes
 }
 
 // unsettled has a line for each conflict and refusal, by file and by record.
@@ -232,8 +249,8 @@ func (s *syncing) withSides(ctx context.Context, snap string, readOnly bool, f f
 		return onShare(s.st.shareDirs, name, sides.Source, sides.Target)
 	}
 	show := s.view(source, true, &sides.Source, s.view(s.base.tree, true, &sides.Base,
-		s.view(s.base.origin, true, &sides.Origin, s.view(target, readOnly, &sides.Target,
-			func() error { return f(sides) }))))
+		s.view(s.base.origin, true, &sides.Origin, s.view(s.base.was, true, &sides.Was,
+			s.view(target, readOnly, &sides.Target, func() error { return f(sides) })))))
 	return show()
 }
 
@@ -319,6 +336,8 @@ type syncArgs struct {
 	// before.
 	Snap string `json:"snap"`
 	Old  string `json:"old,omitempty"`
+	// Most is more than the sync writes to the target, in bytes.
+	Most uint64 `json:"most,omitempty"`
 }
 
 // syncOperation: the files are written one by one, each whole, and where it ends
@@ -416,8 +435,16 @@ func (s *syncing) after(r *synclist.Report) []string {
 	return notes
 }
 
+// most is more than a sync writes to the target: the files, with what ZFS needs
+// for each of them.
+func (s *syncing) most() uint64 {
+	files := len(s.report.Items)
+	return uint64(2*s.report.Written) + uint64(files)<<16 + 8<<20
+}
+
 // unsync brings the target back to before. What another tool or user has got
-// hold of meanwhile stays as it is: each file of it is the old or the new one.
+// hold of meanwhile, or has written to, stays as it is: each file of it is the
+// old or the new one.
 func (m *Manager) unsync(ctx context.Context, op *operation, id string, args syncArgs) error {
 	mark, ok, err := m.snapshotMark(ctx, args.Target+"@"+args.Snap)
 	if err != nil || !ok || mark != id {
@@ -431,8 +458,20 @@ func (m *Manager) unsync(ctx context.Context, op *operation, id string, args syn
 	for _, s := range named {
 		names = append(names, s.Name)
 	}
-	err = m.sys.ZFS.Rollback(ctx, names, nil)
-	if zfs.Is(err, zfs.Dependents) || zfs.Is(err, zfs.Busy) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{args.Target}, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"written"}})
+	if err != nil {
+		return err
+	}
+	var written uint64
+	for _, d := range ds {
+		written += number(d.Value("written"))
+	}
+	if written > args.Most {
+		err = fmt.Errorf("more has been written there since: %s", humanize.IBytes(written))
+	} else {
+		err = m.sys.ZFS.Rollback(ctx, names, nil)
+	}
+	if written > args.Most || zfs.Is(err, zfs.Dependents) || zfs.Is(err, zfs.Busy) {
 		op.result.Notes = append(op.result.Notes, fmt.Sprintf("files that were synced to %s stay so: %v", args.Target, err))
 		return nil
 	}

@@ -326,3 +326,65 @@ func TestHandoverIsNotStrict(t *testing.T) {
 	assert.Equal(t, "of the new one\n", w.File("rpool/ROOT/be-2", "etc/hosts"))
 	assert.Contains(t, w.File("rpool/ROOT/be-2", "etc/shadow"), "root:!$y$")
 }
+
+// While somebody works in a BE, nothing is synced to it, and the other way round.
+func TestSyncAndExec(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	w.Host.Command = func(*os.Root, []string) int {
+		_, err := try(t, w, be.Activate{Name: "be-2"})
+		var e *be.Error
+		require.ErrorAs(t, err, &e)
+		assert.Equal(t, be.Busy, e.Code)
+		assert.ErrorContains(t, err, `a command of snapbe exec works in "be-2"`)
+		return 0
+	}
+	_, _, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: "be-2"})
+	require.NoError(t, err)
+	do(t, w, be.Activate{Name: "be-2"})
+}
+
+// With three BEs a state counts that the source comes from, whoever it was taken
+// over from.
+func TestSyncAmongThree(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	do(t, w, be.Activate{Name: "be-2"})
+	require.NoError(t, w.Reboot())
+	w.Put("rpool/ROOT/be-2", "etc/adjtime", "day 5\n")
+	do(t, w, be.Failback{})
+	require.NoError(t, w.Reboot())
+	assert.Equal(t, "day 5\n", w.File("rpool/ROOT/debian", "etc/adjtime"))
+	do(t, w, be.Failback{})
+	require.NoError(t, w.Reboot())
+	do(t, w, be.Create{Name: "be-3"})
+	do(t, w, be.Activate{Name: "be-3"})
+	require.NoError(t, w.Reboot())
+	w.Put("rpool/ROOT/be-3", "etc/adjtime", "day 40\n")
+	assert.Empty(t, do(t, w, be.Activate{Name: "debian"}).Plan.Notes)
+	assert.Equal(t, "day 40\n", w.File("rpool/ROOT/debian", "etc/adjtime"))
+}
+
+// What somebody wrote to the BE since a power cut is not rolled back.
+func TestRecoveryKeepsWork(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	require.True(t, cut(t, w, be.Sync{Name: "be-2"}, 8))
+	w.Put("rpool/ROOT/be-2", "root/work", "a week of it")
+	w.ZFS.SetNumber("rpool/ROOT/be-2", "written", 64<<20)
+	res := do(t, w, be.Recover{})
+	assert.Contains(t, strings.Join(res.Notes, "\n"), "files that were synced to rpool/ROOT/be-2 stay so: more has been written there since")
+	assert.Equal(t, "a week of it", w.File("rpool/ROOT/be-2", "root/work"))
+}
+
+// A lock in the new BE, made before it ever ran, comes back with a failback.
+func TestLockComesBack(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	w.Put("rpool/ROOT/be-2", "etc/shadow", strings.Replace(shadow, "root:", "root:!", 1))
+	do(t, w, be.Activate{Name: "be-2"})
+	require.NoError(t, w.Reboot())
+	do(t, w, be.Failback{})
+	require.NoError(t, w.Reboot())
+	assert.Equal(t, strings.Replace(locked, "root:", "root:!", 1), w.File("rpool/ROOT/debian", "etc/shadow"))
+}

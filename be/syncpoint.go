@@ -87,41 +87,68 @@ func (m *Manager) snapshotMark(ctx context.Context, name string) (mark string, o
 // base is what the files of two BEs are judged against.
 type base struct {
 	// tree is the common state, origin an older one, of before the first
-	// sync; either may be nil.
-	tree, origin mount.Tree
+	// sync, was the target as it was at the last one; each may be nil.
+	tree, origin, was mount.Tree
 	// notes tell where there is none.
 	notes []string
 }
 
-// baseOf finds what source and target have in common.
-func (m *Manager) baseOf(ctx context.Context, st *state, source, target BE) (base, error) {
-	var found base
-	name, err := m.commonSnapshot(ctx, source, target)
+// baseOf finds what source and target have in common: the state of the source
+// that the target has taken over, where the source comes from that, else the
+// youngest snapshot that both come from.
+func (m *Manager) baseOf(ctx context.Context, source, target BE) (found base, err error) {
+	mine, err := m.lineage(ctx, source.Dataset)
 	if err != nil {
 		return found, err
 	}
-	if name != "" {
+	theirs, err := m.lineage(ctx, target.Dataset)
+	if err != nil {
+		return found, err
+	}
+	if name := common(mine, theirs); name != "" {
 		if found.tree, err = m.treeAt(ctx, name); err != nil {
 			return found, err
 		}
 	}
-	if p := parseSyncPoint(target.synced); p.From != "" && p.From == source.UUID {
-		point := source.Dataset + "@" + p.Snap
-		_, ok, err := m.snapshotMark(ctx, point)
-		if err != nil {
+	point := parseSyncPoint(target.synced)
+	if at := snapshotIn(mine, point.Snap); at != "" {
+		found.origin = found.tree
+		if found.tree, err = m.treeAt(ctx, at); err != nil {
 			return found, err
 		}
-		if ok {
-			found.origin = found.tree
-			found.tree, err = m.treeAt(ctx, point)
-			return found, err
-		}
-		found.notes = append(found.notes, fmt.Sprintf("the snapshot %s of the last sync has gone; changes are judged from before it", point))
+	}
+	// A handover leaves a snapshot of either side, by the same name.
+	if at := snapshotIn(theirs, point.Snap); at != "" && found.origin != nil {
+		found.was, err = m.treeAt(ctx, at)
 	}
 	if found.tree == nil {
 		found.notes = append(found.notes, fmt.Sprintf("%q and %q have no snapshot in common: a file counts as changed when it is newer than %q", source.Name, target.Name, target.Name))
 	}
-	return found, nil
+	return found, err
+}
+
+// common is the youngest snapshot of both lineages, by GUID: one that was
+// received has another name. It is "" where there is none.
+func common(mine, theirs []zfs.Dataset) string {
+	for _, s := range mine {
+		for _, t := range theirs {
+			if s.Value("guid") == t.Value("guid") {
+				return s.Name
+			}
+		}
+	}
+	return ""
+}
+
+// snapshotIn finds a sync point in a lineage: what it was made of may have been
+// promoted since, or cloned.
+func snapshotIn(line []zfs.Dataset, snap string) string {
+	for _, s := range line {
+		if _, name, _ := splitName(s.Name); snap != "" && name == snap {
+			return s.Name
+		}
+	}
+	return ""
 }
 
 // treeAt is the tree of a BE as a snapshot of its root dataset holds it, with
@@ -144,27 +171,6 @@ func (m *Manager) treeAt(ctx context.Context, snapshot string) (mount.Tree, erro
 		}
 	}
 	return at, nil
-}
-
-// commonSnapshot is the youngest snapshot that both root datasets come from, by
-// GUID: one that was received has another name. It is "" where there is none.
-func (m *Manager) commonSnapshot(ctx context.Context, a, b BE) (string, error) {
-	mine, err := m.lineage(ctx, a.Dataset)
-	if err != nil {
-		return "", err
-	}
-	theirs, err := m.lineage(ctx, b.Dataset)
-	if err != nil {
-		return "", err
-	}
-	for _, s := range mine {
-		for _, t := range theirs {
-			if s.Value("guid") == t.Value("guid") {
-				return s.Name, nil
-			}
-		}
-	}
-	return "", nil
 }
 
 // lineage lists what a filesystem comes from, youngest first: its snapshots, its

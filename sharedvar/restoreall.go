@@ -1,6 +1,7 @@
 package sharedvar
 
 import (
+	"context"
 	"strings"
 
 	"snapbe/internal/treecopy"
@@ -11,11 +12,11 @@ import (
 // not got it. Nothing may work in now meanwhile: a directory comes back one file
 // after the other. Run again after a cut, it does the rest. It returns the bytes
 // written.
-func RestoreAll(then, now *treecopy.Tree, keep func(name string) bool) (int64, error) {
+func RestoreAll(ctx context.Context, then, now *treecopy.Tree, keep func(name string) bool) (int64, error) {
 	var changes []Change
 	err := Diff(then, now, ".", func(c Change) error {
 		changes = append(changes, c)
-		return nil
+		return ctx.Err()
 	})
 	if err != nil {
 		return 0, err
@@ -23,6 +24,9 @@ func RestoreAll(then, now *treecopy.Tree, keep func(name string) bool) (int64, e
 	var written int64
 	done := ""
 	for _, c := range changes {
+		if err := ctx.Err(); err != nil {
+			return written, err
+		}
 		if done != "" && strings.HasPrefix(c.Path, done+"/") {
 			continue
 		}

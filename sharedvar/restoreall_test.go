@@ -47,7 +47,7 @@ func TestRestoreAll(t *testing.T) {
 			}
 			return nil
 		}
-		written, err := RestoreAll(then, now, keep)
+		written, err := RestoreAll(t.Context(), then, now, keep)
 		if cut == 0 {
 			require.NoError(t, err)
 			assert.EqualValues(t, len("a letter")+len("job")+len("job 2"), written)
@@ -55,7 +55,7 @@ func TestRestoreAll(t *testing.T) {
 		} else {
 			require.ErrorIs(t, err, assert.AnError)
 			now.Before = nil
-			_, err = RestoreAll(then, now, keep)
+			_, err = RestoreAll(t.Context(), then, now, keep)
 			require.NoError(t, err)
 		}
 		var left []Change

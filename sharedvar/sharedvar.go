@@ -16,13 +16,15 @@ import (
 	"snapbe/internal/treecopy"
 )
 
-// Default is the directories of /var that are shared, for Debian.
+// Default is the directories of /var that are shared, for Debian. Not tmp, which
+// Live Upgrade's successors share: anybody can put anything there, however much
+// and deep, the boot would have to copy it, and systemd-tmpfiles(8) does not
+// clean up behind a symlink.
 func Default() []string {
 	return []string{
 		"log",   // what happened is to be read from any BE, most of all from the old one
 		"mail",  // mail that was delivered stays delivered
 		"spool", // queues (mail, print, cron, at) hold what is still to be done
-		"tmp",   // files that are to survive a reboot (hier(7))
 		"crash", // dumps of a BE that crashed; few hosts have it
 	}
 }

@@ -28,6 +28,9 @@ type Sides struct {
 	// it nor the target has was never taken away in the target: the source
 	// gained it, though Base has it already.
 	Origin *treecopy.Tree
+	// Was, where there is one, is the target as the last sync between the two
+	// left it.
+	Was *treecopy.Tree
 	// Shared tells that a path lies on storage that all BEs have in common, and
 	// why; it is left out then, with all beneath it. It may be nil.
 	Shared func(path string) (why string, ok bool)

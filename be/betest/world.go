@@ -129,7 +129,7 @@ func (w *World) Reboot() error {
 	if err := w.Start(); err != nil {
 		return err
 	}
-	for _, r := range []be.Request{be.ShareMount{}, be.Handover{}} {
+	for _, r := range []be.Request{be.ShareMount{}, be.Handover{Boot: true}} {
 		if _, err := be.New(w.System()).Do(ctx, r, be.Options{}); err != nil {
 			return err
 		}
@@ -215,7 +215,9 @@ func (w *World) install(l Layout) {
 	w.Put("rpool/ROOT/debian", "etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n")
 	w.Put("rpool/ROOT/debian", "etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n")
 	w.Put("rpool/ROOT/debian", "etc/fstab", "# what is mounted\nrpool/ROOT/debian/srv /srv zfs defaults 0 0\n/dev/vda2 /boot/efi vfat nofail 0 1\n")
-	w.Put("rpool/ROOT/debian", "etc/systemd/system/local-fs.target.wants/snapbe-handover.service", "# as init enables it\n")
+	for _, unit := range []string{"snapbe-handover.service", "snapbe-share.service"} {
+		w.Put("rpool/ROOT/debian", "etc/systemd/system/local-fs.target.wants/"+unit, "# as init enables it\n")
+	}
 	w.Host.Boot("rpool/ROOT/debian")
 	if !l.Plain {
 		w.adopt(l)

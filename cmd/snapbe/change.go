@@ -55,6 +55,7 @@ func (a *app) do(r be.Request, c changing, ask bool) (be.Result, error) {
 	case noTerminal && errors.Is(err, be.ErrDeclined):
 		return res, &usage{text: "this has to be agreed to, and there is no terminal to ask on", hint: "-y agrees beforehand"}
 	case err != nil:
+		a.tui.notes(res.Notes)
 		return res, err
 	case c.JSON:
 		return res, a.tui.json(resultJSON{Schema: schema, DryRun: c.DryRun, Result: res})

@@ -169,27 +169,35 @@ func (h *host) Resume(ctx context.Context) error {
 }
 
 // outlive makes sure that ending all services does not end this process: one
-// that is part of a service starts again in a scope of its own, which isolate
-// leaves alone (systemd.unit(5), IgnoreOnIsolate).
+// that is part of a service starts again as one of its own, which isolate leaves
+// alone (systemd.unit(5), IgnoreOnIsolate). A scope would not do: the main
+// process of a service is ended wherever it is.
 func outlive(needed bool) error {
 	cgroup, err := os.ReadFile("/proc/self/cgroup")
-	if !needed || err != nil || !inService(string(cgroup)) {
+	if !needed || err != nil || os.Getenv(outliving) != "" || !inService(string(cgroup)) {
 		return nil
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	argv := append([]string{"systemd-run", "--scope", "--quiet", "--collect", "--", self}, os.Args[1:]...)
+	argv := append([]string{"systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--setenv=" + outliving + "=1",
+		"-p", "IgnoreOnIsolate=yes", "-p", "DefaultDependencies=no", "--", self}, os.Args[1:]...)
 	err = syscall.Exec("/usr/bin/systemd-run", argv, os.Environ())
 	return fmt.Errorf("cannot leave the service that snapbe was started by: systemd-run: %w", err)
 }
 
+// outliving is set for a process that outlive has started.
+const outliving = "SNAPBE_OUTLIVING"
+
 // inService tells by /proc/self/cgroup (cgroups(7)) whether a process is part of
-// a service.
+// a service that isolate ends; that is not so of users' own.
 func inService(cgroup string) bool {
-	for line := range strings.Lines(cgroup) {
-		if strings.HasSuffix(strings.TrimSpace(line), ".service") {
+	for part := range strings.FieldsFuncSeq(cgroup, func(r rune) bool { return r == '/' || r == '\n' }) {
+		if strings.HasPrefix(part, "user@") {
+			return false
+		}
+		if strings.HasSuffix(part, ".service") {
 			return true
 		}
 	}

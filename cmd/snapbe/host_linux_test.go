@@ -55,11 +55,13 @@ func TestUnits(t *testing.T) {
 // isolate ends services, and leaves scopes and what PID 1 started alone.
 func TestInService(t *testing.T) {
 	for cgroup, want := range map[string]bool{
-		"0::/user.slice/user-0.slice/session-3.scope\n": false,
-		"0::/system.slice/cron.service\n":               true,
-		"0::/system.slice/run-u12.scope\n":              false,
-		"12:pids:/system.slice/x.service\n0::/\n":       true,
-		"0::/init.scope\n":                              false,
+		"0::/user.slice/user-0.slice/session-3.scope\n":                    false,
+		"0::/system.slice/cron.service\n":                                  true,
+		"0::/system.slice/run-u12.scope\n":                                 false,
+		"12:pids:/system.slice/x.service\n0::/\n":                          true,
+		"0::/init.scope\n":                                                 false,
+		"0::/system.slice/x.service/inner/y.scope\n":                       true,
+		"0::/user.slice/user-0.slice/user@0.service/app.slice/x.service\n": false,
 	} {
 		assert.Equal(t, want, inService(cgroup), "%q", cgroup)
 	}

@@ -48,7 +48,10 @@ func (c *syncCmd) show(t *terminal, r *synclist.Report) {
 	}
 }
 
-type handoverCmd struct{ changing }
+type handoverCmd struct {
+	Boot bool `hidden:"" help:"No service runs yet: a share that is to go back does so."`
+	changing
+}
 
 // Help is shown below the summary.
 func (handoverCmd) Help() string {
@@ -58,6 +61,6 @@ func (handoverCmd) Help() string {
 // Run does what an activation left for the first boot. At most boots that is
 // nothing, and the console needs not be told.
 func (c *handoverCmd) Run(a *app) error {
-	a.terse = true
-	return a.change(be.Handover{}, c.changing)
+	a.terse = c.Boot
+	return a.change(be.Handover{Boot: c.Boot}, c.changing)
 }

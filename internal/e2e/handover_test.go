@@ -36,7 +36,7 @@ func TestHandoverCut(t *testing.T) {
 
 	require.Equal(t, "2026-11", running(m))
 	m.MustRun("systemctl is-system-running --wait >/dev/null || true")
-	assert.Equal(t, "1500 third\n", many(m), "everything is handed over in the end")
+	assert.Equal(t, "500 third\n", many(m), "everything is handed over in the end")
 	assert.Equal(t, []string{"alice", "dave"}, locked(m))
 	m.MustRun("getent passwd frank")
 	handedOver(t, m)
@@ -49,13 +49,13 @@ func TestHandoverCut(t *testing.T) {
 // writeMany writes a word and its number into each of many files on the
 // synclist: syncing them takes its time.
 func writeMany(m *lab.Machine, word string) {
-	m.MustRun("cd /etc/many; seq -f '" + word + " %g' 1500 | split -l 1 -a 4 - f")
+	m.MustRun("cd /etc/many; seq -f '" + word + " %g' 500 | split -l 1 -a 4 - f")
 }
 
 // many counts the files that hold each word, and holds that each has its own
 // number.
 func many(m *lab.Machine) string {
-	return m.MustRun(`cd /etc/many; seq 1500 > /run/numbers; cut -d' ' -f2 f* | cmp - /run/numbers
+	return m.MustRun(`cd /etc/many; seq 500 > /run/numbers; cut -d' ' -f2 f* | cmp - /run/numbers
 		cut -d' ' -f1 f* | sort | uniq -c | sed 's/^ *//'`)
 }
 
@@ -67,7 +67,7 @@ func cutInTheSync(t *testing.T, m *lab.Machine) {
 	// mounted another time.
 	m.Write("/root/watch", []byte(`until zfs list -t snapshot -Ho name rpool/ROOT/2026-11 | grep -q @sync-; do sleep 0.2; done
 		until mount -t zfs -o zfsutil rpool/ROOT/2026-11 /mnt; do sleep 0.2; done
-		until [ $(cat /mnt/etc/many/* | grep -c second) -gt 300 ]; do sleep 0.2; done
+		until [ $(cat /mnt/etc/many/* | grep -c second) -gt 100 ]; do sleep 0.2; done
 		echo "synced: $(cat /mnt/etc/many/* | grep -c second)" > /dev/ttyS0
 `), 0o755)
 	m.MustRun("(sh /root/watch & snapbe activate 2026-11) > /root/aside.log 2>&1 < /dev/null &")
@@ -80,14 +80,14 @@ func cutInTheSync(t *testing.T, m *lab.Machine) {
 	m.MustRun("systemctl is-system-running --wait >/dev/null || true")
 	t.Logf("%s", m.MustRun("journalctl -b -u snapbe-recover.service -o cat --no-pager"))
 	assert.Equal(t, was, unmounted(normal(world(m))), "the activation was undone")
-	assert.Equal(t, "1500 second\n", many(m))
+	assert.Equal(t, "500 second\n", many(m))
 	out := in(m, "2026-11", "cat /etc/many/* | cut -d' ' -f1 | sort | uniq -c; grep ^alice: /etc/shadow | cut -c 1-7; ls -A /etc/many | grep snapbe || true")
-	assert.Equal(t, []string{"1500", "first", "alice:$"}, strings.Fields(out), "and so are its files")
+	assert.Equal(t, []string{"500", "first", "alice:$"}, strings.Fields(out), "and so are its files")
 	healthy(t, m)
 }
 
 // watcher tells on the console how far the handover has come.
-const watcher = `until [ $(cat /etc/many/* | grep -c third) -gt 300 ]; do sleep 0.2; done
+const watcher = `until [ $(cat /etc/many/* | grep -c third) -gt 100 ]; do sleep 0.2; done
 echo "handed over: $(cat /etc/many/* | grep -c third)" > /dev/ttyS0
 `
 

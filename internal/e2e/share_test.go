@@ -80,7 +80,7 @@ func inventory(m *lab.Machine) string {
 // shared makes the share: nothing moves before the next boot, then everything,
 // before any service starts.
 func shared(t *testing.T, m *lab.Machine, was string) {
-	t.Logf("%s", m.MustRun("snapbe share init -n; snapbe share init -y 2>&1; snapbe share list"))
+	t.Logf("%s", m.MustRun("snapbe share init -n; snapbe share init -y 2>&1; snapbe share init -y --dir tmp 2>&1; snapbe share list"))
 	assert.Equal(t, "directory\n", m.MustRun("stat -c %F /var/mail"), "nothing moves before the next boot")
 	m.Reboot()
 	t.Logf("%s", m.MustRun("journalctl -b -u snapbe-share.service -o cat --no-pager"))

@@ -20,7 +20,7 @@ func TestShareCut(t *testing.T) {
 	m.MustRun("cd /var/spool/lab; seq 4000 | split -l 1 -a 4 - f; head -c 30M /dev/urandom > /var/tmp/lab/big")
 	watchShare(m)
 	was := inventory(m)
-	t.Logf("%s", m.MustRun("snapbe share init -y 2>&1"))
+	t.Logf("%s", m.MustRun("snapbe share init -y 2>&1; snapbe share init -y --dir tmp 2>&1"))
 	m.SkipConsole()
 	_, _ = m.Run("systemctl reboot")
 	for _, when := range []string{"copying", "removing"} {

@@ -32,6 +32,7 @@ var natives = map[string]native{
 	"dnodesize":      {def: "legacy", inherited: true},
 	"copies":         {def: "1", inherited: true},
 	"devices":        {def: "on", inherited: true, values: onOff},
+	"encryptionroot": {def: "-"},
 	"exec":           {def: "on", inherited: true, values: onOff},
 	"logbias":        {def: "latency", inherited: true},
 	"mountpoint":     {inherited: true},
