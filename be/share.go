@@ -395,7 +395,7 @@ func (m *Manager) place(ctx context.Context, st *state, b BE, dirs []string) (no
 				slices.ContainsFunc(willBe, func(dir string) bool { return within(dir, "/"+name) })
 		}
 		return m.viewTree(mount.Tree{{Dataset: st.share, Dir: "."}}, false, func(share *treecopy.Tree) error {
-			placed, err := sharedvar.Place(root, share, dirs, mounted)
+			placed, err := sharedvar.Place(ctx, root, share, dirs, mounted)
 			err = errors.Join(err, sharedvar.Confine(root, st.shareDirs))
 			for _, p := range placed {
 				if p.Placement != sharedvar.Shared && p.Placement != sharedvar.Missing {

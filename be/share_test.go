@@ -161,6 +161,16 @@ func TestShareRetention(t *testing.T) {
 	require.Len(t, s.Snapshots, 2)
 	assert.Equal(t, []string{"mine", "be-3"}, []string{s.Snapshots[0].Name, s.Snapshots[1].For})
 
+	// One that was in use when its BE went goes with the next command.
+	w.ZFS.SetHolds("rpool/VARSHARE@"+s.Snapshots[1].Name, 1)
+	do(t, w, be.Activate{Name: "debian"})
+	do(t, w, be.Destroy{Name: "be-3"})
+	require.Len(t, snapshots(t, w, "rpool/VARSHARE"), 2, "it is held")
+	w.ZFS.SetHolds("rpool/VARSHARE@"+s.Snapshots[1].Name, 0)
+	do(t, w, be.Create{Name: "be-3"})
+	do(t, w, be.Activate{Name: "be-3"})
+	require.Len(t, snapshots(t, w, "rpool/VARSHARE"), 2)
+
 	sys := w.System()
 	sys.ShareSnapshots = 2
 	for range 4 {

@@ -155,7 +155,7 @@ func (m *Manager) restoreShare(ctx context.Context, share, snap string, paths []
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			n, err := sharedvar.Restore(then, now, p)
+			n, err := sharedvar.Restore(ctx, then, now, p)
 			written += n
 			if err != nil {
 				return err

@@ -152,9 +152,7 @@ func (r ShareDestroy) plan(ctx context.Context, m *Manager) (*operation, error) 
 		return nil, held(what, name)
 	}
 	op := &operation{verb: what, plan: Plan{root: st.root, Title: what, Frees: number(ds[0].Value("used"))}, result: Result{Name: r.Snap}}
-	op.add(journal.Step{Name: "destroy " + name, Do: func(ctx context.Context) error {
-		return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{name}})
-	}})
+	op.add(journal.Step{Name: "destroy " + name, Do: func(ctx context.Context) error { return m.dropSnapshot(ctx, name) }})
 	return op, nil
 }
 
@@ -203,11 +201,12 @@ func (m *Manager) pruneShare(ctx context.Context, limit int, gone func(ShareSnap
 	own := slices.DeleteFunc(snaps, func(s ShareSnap) bool { return !s.Own })
 	for i, s := range own {
 		tooMany := limit > 0 && i < len(own)-limit
-		if s.Name == h.Restore || !tooMany && (gone == nil || !gone(s)) {
+		orphan := s.For == "" && s.uuid != "" && s.uuid != forRestore // it was in use when its BE went
+		if s.Name == h.Restore || !tooMany && !orphan && (gone == nil || !gone(s)) {
 			continue
 		}
 		name := st.share + "@" + s.Name
-		err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{name}})
+		err := m.dropSnapshot(ctx, name)
 		if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
 			notes = append(notes, fmt.Sprintf("%s stays: %v", name, err))
 		} else if err != nil {
@@ -215,6 +214,15 @@ func (m *Manager) pruneShare(ctx context.Context, limit int, gone func(ShareSnap
 		}
 	}
 	return notes, nil
+}
+
+// dropSnapshot destroys a snapshot. ZFS mounts it below .zfs/snapshot for whoever
+// looks into it, and leaves it there for some minutes.
+func (m *Manager) dropSnapshot(ctx context.Context, name string) error {
+	if err := m.detachAll(name); err != nil {
+		return err
+	}
+	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{name}})
 }
 
 // ShareDiff tells what differs in the share now against one of its snapshots; ""
@@ -238,7 +246,7 @@ func (m *Manager) ShareDiff(ctx context.Context, snap string) (against string, c
 	}
 	err = m.viewTree(mount.Tree{{Dataset: st.share + "@" + snap, Dir: "."}}, true, func(then *treecopy.Tree) error {
 		return m.viewTree(mount.Tree{{Dataset: st.share, Dir: "."}}, true, func(now *treecopy.Tree) error {
-			return sharedvar.Diff(then, now, ".", func(c sharedvar.Change) error {
+			return sharedvar.Diff(ctx, then, now, ".", func(c sharedvar.Change) error {
 				changes = append(changes, c)
 				return nil
 			})

@@ -410,8 +410,9 @@ func (m *Manager) addSync(op *operation, id string, args syncArgs, s *syncing) {
 // on working; strict lines are held to what is copied.
 func (s *syncing) apply(ctx context.Context, snap, what string) (report *synclist.Report, err error) {
 	err = s.withSides(ctx, snap, false, func(sides synclist.Sides) error {
+		sides.Target.NamesLater = true
 		report, err = synclist.Apply(ctx, s.list, sides, synclist.Options{Strict: s.strict})
-		return err
+		return errors.Join(err, sides.Target.Sync())
 	})
 	if _, ok := errors.AsType[*synclist.ConflictError](err); ok {
 		return report, s.refuseStrict(what, report)

@@ -2,6 +2,7 @@ package sharedvar
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,9 +42,9 @@ type Change struct {
 // the error that tell returns. A directory that is new or gone is told with
 // all beneath it; a name that is of another kind now is removed and added.
 // Times do not count. A file with the same inode, ctime and size is not read.
-func Diff(then, now *treecopy.Tree, path string, tell func(Change) error) error {
+func Diff(ctx context.Context, then, now *treecopy.Tree, path string, tell func(Change) error) error {
 	d := differ{then, now, tell}
-	return d.compare(path, path)
+	return d.compare(ctx, path, path)
 }
 
 type differ struct {
@@ -53,7 +54,10 @@ type differ struct {
 
 // compare compares a name of then with one of now; changes are told by the
 // latter.
-func (d differ) compare(then, now string) error {
+func (d differ) compare(ctx context.Context, then, now string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	old, err := d.look(d.then, then)
 	if err != nil {
 		return err
@@ -71,7 +75,7 @@ func (d differ) compare(then, now string) error {
 	if is.Kind == "" {
 		return nil
 	}
-	kind, err := d.one(then, now, old, is)
+	kind, err := d.one(ctx, then, now, old, is)
 	if err != nil {
 		return present(err)
 	}
@@ -86,7 +90,7 @@ func (d differ) compare(then, now string) error {
 		return present(err)
 	}
 	for _, n := range names {
-		if err := d.compare(treecopy.Join(then, n), treecopy.Join(now, n)); err != nil {
+		if err := d.compare(ctx, treecopy.Join(then, n), treecopy.Join(now, n)); err != nil {
 			return err
 		}
 	}
@@ -119,7 +123,7 @@ func size(i treecopy.Info) int64 {
 }
 
 // one tells how a name differs that is of the same kind on both sides.
-func (d differ) one(then, now string, old, is treecopy.Info) (ChangeKind, error) {
+func (d differ) one(ctx context.Context, then, now string, old, is treecopy.Info) (ChangeKind, error) {
 	if old.Inode == is.Inode && old.Changed.Equal(is.Changed) && old.Size == is.Size {
 		return "", nil
 	}
@@ -127,7 +131,7 @@ func (d differ) one(then, now string, old, is treecopy.Info) (ChangeKind, error)
 		return Changed, nil
 	}
 	if is.Kind == treecopy.File {
-		same, err := treecopy.SameContent(d.then, then, d.now, now)
+		same, err := treecopy.SameContent(ctx, d.then, then, d.now, now)
 		if err != nil {
 			return "", err
 		}
@@ -195,14 +199,14 @@ var errDiffers = errors.New("differs")
 
 // within tells whether all that is at name in a is the same at as in b, which
 // may hold more.
-func within(a *treecopy.Tree, name string, b *treecopy.Tree, as string) (bool, error) {
+func within(ctx context.Context, a *treecopy.Tree, name string, b *treecopy.Tree, as string) (bool, error) {
 	d := differ{a, b, func(c Change) error {
 		if c.Kind == Added {
 			return nil
 		}
 		return errDiffers
 	}}
-	err := d.compare(name, as)
+	err := d.compare(ctx, name, as)
 	if err == errDiffers {
 		return false, nil
 	}

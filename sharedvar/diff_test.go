@@ -26,7 +26,7 @@ func two(t *testing.T, then, now []string) (a, b *treecopy.Tree, dirA, dirB stri
 
 func diff(t *testing.T, then, now *treecopy.Tree, path string) (all []Change) {
 	t.Helper()
-	require.NoError(t, Diff(then, now, path, func(c Change) error {
+	require.NoError(t, Diff(t.Context(), then, now, path, func(c Change) error {
 		all = append(all, c)
 		return nil
 	}))
@@ -71,7 +71,7 @@ func TestDiff(t *testing.T) {
 	assert.Empty(t, diff(t, then, then, "."))
 
 	full := errors.New("no more")
-	assert.ErrorIs(t, Diff(then, now, ".", func(Change) error { return full }), full)
+	assert.ErrorIs(t, Diff(t.Context(), then, now, ".", func(Change) error { return full }), full)
 }
 
 func TestDiffOfSpecialFiles(t *testing.T) {

@@ -2,6 +2,7 @@ package sharedvar
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,7 @@ import (
 )
 
 // move has a directory's content in the share, and the symlink in its place.
-func (p *placer) move(dir string, there, old treecopy.Info) (Placement, string, error) {
+func (p *placer) move(ctx context.Context, dir string, there, old treecopy.Info) (Placement, string, error) {
 	name := "var/" + dir
 	err := obstacle(p.be, name, p.mounted)
 	mount, mounted := errors.AsType[*MountError](err)
@@ -32,13 +33,13 @@ func (p *placer) move(dir string, there, old treecopy.Info) (Placement, string, 
 		}
 	}
 	if there.Kind == "" {
-		if err := p.stage(dir, func(staged string) error { return p.copy(name, staged) }); err != nil {
+		if err := p.stage(dir, func(staged string) error { return p.copy(ctx, name, staged) }); err != nil {
 			return "", "", err
 		}
 	}
 	// Until here a power cut leaves the directory, and from now on both; the
 	// BE's own is removed only if the share has all of it.
-	has, err := within(p.be, name, p.share, dir)
+	has, err := within(ctx, p.be, name, p.share, dir)
 	if err != nil {
 		return "", "", err
 	}
@@ -60,8 +61,8 @@ func (p *placer) move(dir string, there, old treecopy.Info) (Placement, string, 
 
 // finish does what a power cut kept from being done once the symlink was
 // there: what was moved is removed, or kept if the share has not all of it.
-func (p *placer) finish(dir string) (Placement, string, error) {
-	has, err := within(p.be, oldName(dir), p.share, dir)
+func (p *placer) finish(ctx context.Context, dir string) (Placement, string, error) {
+	has, err := within(ctx, p.be, oldName(dir), p.share, dir)
 	if err != nil {
 		return "", "", err
 	}
@@ -74,8 +75,8 @@ func (p *placer) finish(dir string) (Placement, string, error) {
 
 // copy copies a directory to the share. Special files are made anew: it is the
 // same host.
-func (p *placer) copy(name, staged string) error {
-	report, err := p.share.CopyTree(p.be, name, staged, treecopy.WithSpecials)
+func (p *placer) copy(ctx context.Context, name, staged string) error {
+	report, err := p.share.CopyTree(ctx, p.be, name, staged, treecopy.WithSpecials)
 	if err == nil && len(report.Immutable) > 0 {
 		err = &ImmutableError{Name: report.Immutable[0]}
 	}

@@ -1,6 +1,7 @@
 package sharedvar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -57,12 +58,12 @@ func oldName(dir string) string { return "var/.snapbe-old-" + dir }
 // directory that fails does not keep the others from their place: it is left
 // where its content is to be found, and its error is one of those joined in
 // the error.
-func Place(be, share *treecopy.Tree, dirs []string, mounted func(name string) bool) ([]Placed, error) {
+func Place(ctx context.Context, be, share *treecopy.Tree, dirs []string, mounted func(name string) bool) ([]Placed, error) {
 	p := placer{be: be, share: share, mounted: mounted}
 	var all []Placed
 	var errs []error
 	for _, dir := range dirs {
-		placement, detail, err := p.place(dir)
+		placement, detail, err := p.place(ctx, dir)
 		if err != nil {
 			placement, detail = Failed, err.Error()
 			errs = append(errs, fmt.Errorf("share /var/%s: %w", dir, err))
@@ -81,7 +82,7 @@ type placer struct {
 	mounted   func(string) bool
 }
 
-func (p *placer) place(dir string) (_ Placement, detail string, err error) {
+func (p *placer) place(ctx context.Context, dir string) (_ Placement, detail string, err error) {
 	if err := CheckDir(dir); err != nil {
 		return "", "", err
 	}
@@ -113,9 +114,9 @@ func (p *placer) place(dir string) (_ Placement, detail string, err error) {
 	}
 	switch is.Kind {
 	case treecopy.Symlink:
-		return p.shared(dir, there, old)
+		return p.shared(ctx, dir, there, old)
 	case treecopy.Dir:
-		return p.move(dir, there, old)
+		return p.move(ctx, dir, there, old)
 	}
 	if there.Kind == "" {
 		return Missing, "", nil
@@ -123,7 +124,7 @@ func (p *placer) place(dir string) (_ Placement, detail string, err error) {
 	if err := p.be.Symlink("share/"+dir, name); err != nil || old.Kind == "" {
 		return Linked, "", err
 	}
-	return p.finish(dir)
+	return p.finish(ctx, dir)
 }
 
 // respected tells of what is not to be changed.
@@ -177,7 +178,7 @@ func (p *placer) moveBack(dir string, is treecopy.Info) (treecopy.Info, error) {
 }
 
 // shared sees to it that there is a directory where a symlink leads.
-func (p *placer) shared(dir string, there, old treecopy.Info) (Placement, string, error) {
+func (p *placer) shared(ctx context.Context, dir string, there, old treecopy.Info) (Placement, string, error) {
 	if there.Kind == "" {
 		like, err := p.fresh(dir)
 		if err != nil {
@@ -189,5 +190,5 @@ func (p *placer) shared(dir string, there, old treecopy.Info) (Placement, string
 	if old.Kind == "" {
 		return Shared, "", nil
 	}
-	return p.finish(dir)
+	return p.finish(ctx, dir)
 }

@@ -3,6 +3,7 @@
 package sharedvar
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,7 +59,7 @@ func newHost(t *testing.T, lines ...string) *host {
 }
 
 func (h *host) place(dirs ...string) ([]Placed, error) {
-	return Place(h.be, h.share, dirs, nil)
+	return Place(context.Background(), h.be, h.share, dirs, nil)
 }
 
 func (h *host) listing(t *testing.T) []string {
@@ -281,7 +282,7 @@ func TestPlaceWhatTheShareLost(t *testing.T) {
 func TestPlaceMounts(t *testing.T) {
 	h := newHost(t, "mail/root = letter", "log/audit/log = x", "log/syslog = y")
 	want := h.listing(t)
-	placed, err := Place(h.be, h.share, []string{"mail", "log", "crash"}, func(name string) bool {
+	placed, err := Place(context.Background(), h.be, h.share, []string{"mail", "log", "crash"}, func(name string) bool {
 		return slices.Contains([]string{"var/mail", "var/log/audit", "var/crash"}, name)
 	})
 	require.NoError(t, err)

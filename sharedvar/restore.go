@@ -1,6 +1,7 @@
 package sharedvar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,18 +20,18 @@ import (
 // What is mounted in the place, or cannot be moved, is a *MountError or
 // *ImmutableError, before anything is changed. Flags of chattr(1) are not
 // restored.
-func Restore(then, now *treecopy.Tree, path string) (int64, error) {
+func Restore(ctx context.Context, then, now *treecopy.Tree, path string) (int64, error) {
 	if path == "." {
 		return 0, errors.New("the share is not restored as a whole: name what to restore")
 	}
-	n, err := restore(then, now, path)
+	n, err := restore(ctx, then, now, path)
 	if err != nil {
 		return 0, fmt.Errorf("restore %q: %w", path, err)
 	}
 	return n, nil
 }
 
-func restore(then, now *treecopy.Tree, path string) (int64, error) {
+func restore(ctx context.Context, then, now *treecopy.Tree, path string) (int64, error) {
 	was, err := look(then, path)
 	if err != nil && !errors.Is(err, syscall.ENOTDIR) {
 		return 0, err
@@ -51,7 +52,7 @@ func restore(then, now *treecopy.Tree, path string) (int64, error) {
 	if err := makeParents(then, now, path); err != nil {
 		return 0, err
 	}
-	return place.replace(then, was)
+	return place.replace(ctx, then, was)
 }
 
 // inPlace is a name that is to be replaced or removed.
@@ -75,18 +76,18 @@ func beside(path string, name func(string) string) string {
 	return path[:i] + name(path[i:])
 }
 
-func (p inPlace) replace(then *treecopy.Tree, was treecopy.Info) (int64, error) {
+func (p inPlace) replace(ctx context.Context, then *treecopy.Tree, was treecopy.Info) (int64, error) {
 	if err := p.now.RemoveAll(p.fresh()); err != nil {
 		return 0, err
 	}
 	if p.is.Kind != treecopy.Dir && (was.Kind == treecopy.File || was.Kind == treecopy.Symlink) {
-		n, err := p.now.Copy(then, p.path, p.path)
+		n, err := p.now.Copy(ctx, then, p.path, p.path)
 		if err != nil {
 			return 0, err
 		}
 		return n, p.now.RemoveAll(p.old())
 	}
-	report, err := p.now.CopyTree(then, p.path, p.fresh(), treecopy.WithSpecials)
+	report, err := p.now.CopyTree(ctx, then, p.path, p.fresh(), treecopy.WithSpecials)
 	if err != nil {
 		return 0, errors.Join(err, p.now.RemoveAll(p.fresh()))
 	}

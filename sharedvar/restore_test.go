@@ -91,7 +91,7 @@ func TestRestore(t *testing.T) {
 			then, now, dirA, dirB := two(t, r.then, r.now)
 			before := listing(t, dirA)
 			for range 2 {
-				n, err := Restore(then, now, r.path)
+				n, err := Restore(t.Context(), then, now, r.path)
 				require.NoError(t, err)
 				assert.Equal(t, r.bytes, n)
 				assert.Equal(t, r.want, names(t, dirB))
@@ -109,7 +109,7 @@ func TestRestorePowerCut(t *testing.T) {
 	for name, r := range restores {
 		t.Run(name, func(t *testing.T) {
 			then, now, _, want := two(t, r.then, r.now)
-			_, err := Restore(then, now, r.path)
+			_, err := Restore(t.Context(), then, now, r.path)
 			require.NoError(t, err)
 			for n := 0; ; n++ {
 				then, now, dirA, dirB := two(t, r.then, r.now)
@@ -121,7 +121,7 @@ func TestRestorePowerCut(t *testing.T) {
 					}
 				}
 				asked := cut(n, now)
-				_, err := Restore(then, now, r.path)
+				_, err := Restore(t.Context(), then, now, r.path)
 				if *asked <= n {
 					break
 				}
@@ -134,9 +134,9 @@ func TestRestorePowerCut(t *testing.T) {
 					assert.NoError(t, err, "a file is never missing")
 				}
 				cut(1, now)
-				_, _ = Restore(then, now, r.path)
+				_, _ = Restore(t.Context(), then, now, r.path)
 				powered(now)
-				_, err = Restore(then, now, r.path)
+				_, err = Restore(t.Context(), then, now, r.path)
 				require.NoError(t, err)
 				require.Equal(t, withoutTimes(listing(t, want)), withoutTimes(listing(t, dirB)), "after %d changes", n)
 				sameThere(t, dirA, dirB, r.path)
@@ -163,7 +163,7 @@ func TestRestoreKeepsAttributes(t *testing.T) {
 	require.NoError(t, os.Lchown(filepath.Join(dirA, "mail/a/root"), 1000, 8))
 	require.NoError(t, unix.Chmod(filepath.Join(dirA, "mail"), 0o2775))
 	require.NoError(t, unix.Chmod(filepath.Join(dirA, "mail/a"), 0o1700))
-	_, err := Restore(then, now, "mail/a/root")
+	_, err := Restore(t.Context(), then, now, "mail/a/root")
 	require.NoError(t, err)
 	assert.Equal(t, withoutTimes(listing(t, dirA)[1:]), withoutTimes(listing(t, dirB)[1:]))
 }
@@ -174,13 +174,13 @@ func TestRestoreHostile(t *testing.T) {
 	before := listing(t, out)
 	then, now, _, dirB := two(t, []string{"mail/root = letter", "then -> " + out}, []string{"mail -> " + out, "then/root = x"})
 	link := &treecopy.LinkError{}
-	_, err := Restore(then, now, "mail/root")
+	_, err := Restore(t.Context(), then, now, "mail/root")
 	assert.ErrorAs(t, err, &link)
 	assert.EqualError(t, err, `restore "mail/root": "mail" is a symlink to "`+out+`", which is not followed`)
-	_, err = Restore(then, now, "then/root")
+	_, err = Restore(t.Context(), then, now, "then/root")
 	assert.ErrorAs(t, err, &link)
 	for _, path := range []string{".", "", "..", "/etc", "../x", "a/../../x"} {
-		_, err = Restore(then, now, path)
+		_, err = Restore(t.Context(), then, now, path)
 		assert.Error(t, err, path)
 	}
 	assert.Equal(t, before, listing(t, out))
@@ -194,7 +194,7 @@ func TestRestoreWhatCannotBeMoved(t *testing.T) {
 	require.NoError(t, unix.Mount(at, at, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
 	want := listing(t, dirB)
-	_, err := Restore(then, now, "log")
+	_, err := Restore(t.Context(), then, now, "log")
 	assert.EqualError(t, err, `restore "log": a file system is mounted at "log/audit"`)
 	assert.Equal(t, want, listing(t, dirB))
 }

@@ -14,7 +14,7 @@ import (
 // written.
 func RestoreAll(ctx context.Context, then, now *treecopy.Tree, keep func(name string) bool) (int64, error) {
 	var changes []Change
-	err := Diff(then, now, ".", func(c Change) error {
+	err := Diff(ctx, then, now, ".", func(c Change) error {
 		changes = append(changes, c)
 		return ctx.Err()
 	})
@@ -34,7 +34,7 @@ func RestoreAll(ctx context.Context, then, now *treecopy.Tree, keep func(name st
 			done = c.Path
 			continue
 		}
-		n, err := putBack(then, now, c)
+		n, err := putBack(ctx, then, now, c)
 		written += n
 		if err != nil {
 			return written, err
@@ -46,9 +46,9 @@ func RestoreAll(ctx context.Context, then, now *treecopy.Tree, keep func(name st
 	return written, nil
 }
 
-func putBack(then, now *treecopy.Tree, c Change) (int64, error) {
+func putBack(ctx context.Context, then, now *treecopy.Tree, c Change) (int64, error) {
 	if c.Is != treecopy.Dir || c.Kind == Added || c.Kind == Removed {
-		return Restore(then, now, c.Path)
+		return Restore(ctx, then, now, c.Path)
 	}
 	like, err := then.Lstat(c.Path)
 	if err != nil {

@@ -59,7 +59,7 @@ func TestRestoreAll(t *testing.T) {
 			require.NoError(t, err)
 		}
 		var left []Change
-		require.NoError(t, Diff(then, now, ".", func(c Change) error { left = append(left, c); return nil }))
+		require.NoError(t, Diff(t.Context(), then, now, ".", func(c Change) error { left = append(left, c); return nil }))
 		var paths []string
 		for _, c := range left {
 			paths = append(paths, c.Path)

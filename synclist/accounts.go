@@ -26,10 +26,17 @@ func (a accounts) merge() map[string]*edit {
 				continue
 			}
 			m.rejected, m.ranges = rejected, nil
+			if p := a["passwd"]; p != nil && !m.format.keyed {
+				m.srcUIDs = byNumber(p.src.holdingNow(), p.number())
+				m.tgtUIDs = byNumber(p.tgt.holding(edits["passwd"]), p.number())
+			}
 			edits[name] = m.merge()
 		}
 		a.rejectGroups(edits["group"], rejected)
 		a.rejectUsers(edits, rejected)
+		a.rejectUnknown(edits, rejected)
+		a.rejectPrimary(edits, rejected)
+		a.rejectRemovals(edits, rejected)
 		if round > maxRounds {
 			a.rejectAll(edits, rejected)
 		}
@@ -53,7 +60,7 @@ func (a accounts) rejectAll(edits map[string]*edit, rejected *rejections) {
 		added, changed map[string]string
 	}{
 		{"passwd", uid, rejected.users, rejected.uids},
-		{"passwd", gid, rejected.users, rejected.gids},
+		{"passwd", gid, rejected.users, rejected.primary},
 		{"group", gid, rejected.groups, rejected.gids},
 	} {
 		m := a[file.name]
@@ -125,14 +132,9 @@ func (a accounts) rejectUsers(edits map[string]*edit, rejected *rejections) {
 	}
 	groups := a["group"]
 	if groups == nil {
-		return
+		return // there are none on either side
 	}
-	is := map[int64][]string{}
-	for _, r := range groups.tgt.all(edits["group"]) {
-		if n, ok := number(r[2]); ok {
-			is[n] = append(is[n], r[0])
-		}
-	}
+	is := byNumber(groups.tgt.holding(edits["group"]), groups.number())
 	at, known := m.format.field(gid), map[int64]string{}
 	for _, r := range m.brought(e, at) {
 		n, ok := number(r[at])
@@ -141,7 +143,11 @@ func (a accounts) rejectUsers(edits map[string]*edit, rejected *rejections) {
 		}
 		why, seen := known[n]
 		if !seen {
-			why = groups.misleads(n, is[n])
+			if why = groups.unknown; why != "" {
+				why = fmt.Sprintf("what gid %d means cannot be told: %s", n, why)
+			} else {
+				why = groups.misleads(n, is[n])
+			}
 			known[n] = why
 		}
 		switch {
@@ -149,7 +155,127 @@ func (a accounts) rejectUsers(edits map[string]*edit, rejected *rejections) {
 		case m.tgt.records[r[0]] == nil:
 			rejected.users[r[0]] = why
 		default:
-			rejected.gids[r[0]] = why
+			rejected.primary[r[0]] = why
+		}
+	}
+}
+
+// byNumber are the names that have a number, by it.
+func byNumber(records []record, at int) map[int64][]string {
+	by := map[int64][]string{}
+	for _, r := range records {
+		if n, ok := r.numberAt(at); ok {
+			by[n] = append(by[n], r[0])
+		}
+	}
+	return by
+}
+
+// rejectUnknown refuses the users that would come without a record in passwd or
+// shadow, as that record or the whole file is not merged.
+func (a accounts) rejectUnknown(edits map[string]*edit, rejected *rejections) {
+	for _, of := range []struct{ frozen, other string }{{"passwd", "shadow"}, {"shadow", "passwd"}} {
+		m, other := a[of.frozen], a[of.other]
+		if m == nil {
+			continue
+		}
+		if other != nil {
+			for _, r := range edits[of.other].added {
+				if m.tgt.spoiled[r[0]] || m.src.spoiled[r[0]] && m.tgt.records[r[0]] == nil {
+					rejected.users[r[0]] = "its record in " + of.frozen + " cannot be merged"
+				}
+			}
+		}
+		if !m.frozen {
+			continue
+		}
+		why := of.frozen + " of the target cannot be merged"
+		if m.unknown != "" {
+			why = of.frozen + " cannot be read: " + m.unknown
+		}
+		reject := func(r record) {
+			if m.tgt.records[r[0]] == nil && !m.tgt.spoiled[r[0]] && rejected.users[r[0]] == "" {
+				rejected.users[r[0]] = why
+			}
+		}
+		if other != nil {
+			for _, r := range edits[of.other].added {
+				// Who has no password there needs no record, and who has none in the
+				// source is told.
+				if of.frozen == "passwd" || r[1] == "x" && (m.unknown != "" || m.src.has(r[0])) {
+					reject(r)
+				}
+			}
+		}
+		if of.frozen == "passwd" {
+			for _, r := range m.src.rows {
+				if r.record != nil {
+					reject(r.record)
+				}
+			}
+		}
+	}
+}
+
+// rejectPrimary refuses what changes the primary group of a user of the target
+// that has another one in the source, or is not there: that its group goes, or
+// that another comes to have the number.
+func (a accounts) rejectPrimary(edits map[string]*edit, rejected *rejections) {
+	p, g := a["passwd"], a["group"]
+	if p == nil || g == nil || g.frozen {
+		return
+	}
+	before := byNumber(g.tgt.holdingNow(), g.number())
+	after := byNumber(g.tgt.holding(edits["group"]), g.number())
+	at := p.format.field(gid)
+	for _, r := range p.tgt.holding(edits["passwd"]) {
+		n, ok := r.numberAt(at)
+		if t := p.tgt.records[r[0]]; !ok || t == nil && !p.tgt.spoiled[r[0]] || t != nil && t[at] != r[at] {
+			continue
+		}
+		if s := p.src.records[r[0]]; s != nil {
+			if is, ok := s.numberAt(at); ok && is == n {
+				continue // as it is meant there
+			}
+		}
+		why := fmt.Sprintf("gid %d is that of user %q in the target", n, r[0])
+		for _, name := range before[n] {
+			if slices.Contains(after[n], name) {
+				continue
+			}
+			if edits["group"].removed[name] {
+				rejected.stay[name] = why
+			} else {
+				rejected.gids[name] = why
+			}
+		}
+		for _, name := range after[n] {
+			switch {
+			case slices.Contains(before[n], name):
+			case g.tgt.records[name] == nil:
+				rejected.groups[name] = why
+			default:
+				rejected.gids[name] = why
+			}
+		}
+	}
+}
+
+// rejectRemovals keeps all of a user that was removed in the source, where its
+// removal from passwd or from shadow is in conflict.
+func (a accounts) rejectRemovals(edits map[string]*edit, rejected *rejections) {
+	p, s := a["passwd"], a["shadow"]
+	if p == nil || p.unknown != "" {
+		return
+	}
+	passwd, shadow := edits["passwd"], edits["shadow"]
+	for name := range p.tgt.records {
+		switch {
+		case p.src.has(name):
+		case passwd.contested[name]:
+			rejected.kept[name] = "the user stays: its record in passwd does"
+		case passwd.removed[name] && s != nil && !s.frozen && shadow.contested[name]:
+			rejected.kept[name] = "the user stays: its record in shadow was changed in the target"
 		}
 	}
 }
@@ -165,9 +291,9 @@ func (m *merger) misleads(n int64, names []string) string {
 	if len(names) > 0 {
 		return ""
 	}
-	for _, r := range m.src.rows {
-		if r.record != nil && m.means(r.record[0], n) {
-			return fmt.Sprintf("its group %q, gid %d, is not in the target", r.record[0], n)
+	for _, r := range m.src.holdingNow() {
+		if is, ok := r.numberAt(m.number()); ok && is == n {
+			return fmt.Sprintf("its group %q, gid %d, is not in the target", r[0], n)
 		}
 	}
 	return ""
@@ -183,12 +309,14 @@ func (m *merger) number() int {
 
 // means tells whether a name has a number in the source.
 func (m *merger) means(name string, n int64) bool {
-	s := m.src.records[name]
-	if s == nil {
-		return false
+	if s := m.src.records[name]; s != nil {
+		is, ok := s.numberAt(m.number())
+		return ok && is == n
 	}
-	is, ok := number(s[m.number()])
-	return ok && is == n
+	return m.src.spoiled[name] && slices.ContainsFunc(m.src.held, func(r record) bool {
+		is, ok := r.numberAt(m.number())
+		return ok && is == n && r[0] == name
+	})
 }
 
 // clash is a number that came from the source for one name and is another's in
@@ -202,13 +330,7 @@ type clash struct {
 // source are meant to.
 func (m *merger) clashes(e *edit) []clash {
 	at := m.number()
-	all := m.tgt.all(e)
-	holders := map[int64][]string{}
-	for _, r := range all {
-		if n, ok := number(r[at]); ok {
-			holders[n] = append(holders[n], r[0])
-		}
-	}
+	holders := byNumber(m.tgt.holding(e), at)
 	others := map[int64]string{}
 	for n, names := range holders {
 		for _, name := range names {
@@ -228,10 +350,11 @@ func (m *merger) clashes(e *edit) []clash {
 	return found
 }
 
-// check reports the users that are in one of passwd and shadow only.
+// check reports the users that are in one of passwd and shadow only, unless that
+// is nothing new.
 func (a accounts) check(edits map[string]*edit) {
 	p, s := a["passwd"], a["shadow"]
-	if p == nil || s == nil {
+	if p == nil || s == nil || p.unknown != "" || s.unknown != "" {
 		return
 	}
 	passwd, shadow := edits["passwd"], edits["shadow"]
@@ -246,14 +369,25 @@ func (a accounts) check(edits map[string]*edit) {
 		}
 		action, why := Conflict, "would be without a record in "+is
 		if is == was {
+			if a.known(name, is) {
+				continue
+			}
 			action, why = Kept, "has no record in "+is
 		}
 		m := p
-		if is == "passwd" {
+		if is == "passwd" && !s.frozen || p.frozen {
 			m = s
 		}
 		m.note(name, 0, action, nil, "%s", why)
 	}
+}
+
+// known tells whether a user was in one of passwd and shadow only before, as
+// far back as can be told.
+func (a accounts) known(name, is string) bool {
+	p, s := a["passwd"], a["shadow"]
+	return p.blind || lacks(p.base.records[name], s.base.records[name]) == is ||
+		lacks(p.was.formerly(name), s.was.formerly(name)) == is
 }
 
 func byName(records []record) map[string]record {

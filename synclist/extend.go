@@ -17,6 +17,10 @@ func (s *syncer) extend(ctx context.Context, line Line) error {
 	if w.shared(line, w.top) {
 		return nil
 	}
+	return w.patiently(ctx, w.top, func() error { return w.extendOnce(ctx) })
+}
+
+func (w *walk) extendOnce(ctx context.Context) error {
 	t, skipped, ok, err := w.lookAt(w.top)
 	if err != nil {
 		return err
@@ -26,7 +30,7 @@ func (s *syncer) extend(ctx context.Context, line Line) error {
 		return nil
 	}
 	if why := notFiles(t); why != "" {
-		w.item(t, Refused, "%s; %s is for files", why, line.Mode)
+		w.item(t, Refused, "%s; %s is for files", why, w.line.Mode)
 		return nil
 	}
 	switch {
@@ -76,7 +80,10 @@ type unclear string
 func (u unclear) Error() string { return string(u) }
 
 func (e *extension) run(ctx context.Context) error {
-	like, differs := e.attributesOf(e.three)
+	like, differs, err := e.attributesOf(e.three)
+	if err != nil {
+		return err
+	}
 	add, err := e.addition(ctx)
 	if why, is := errors.AsType[unclear](err); is {
 		i := conflict(e.three, append([]string{"content"}, differs...))
@@ -111,7 +118,7 @@ func (e *extension) run(ctx context.Context) error {
 	if e.src.Modified.After(like.Modified) {
 		like.Modified = e.src.Modified
 	}
-	return e.do(e.three, i, e.tgt.Size+add.size(), func() (int64, error) { return e.rewrite(ctx, add, like) })
+	return e.do(ctx, e.three, i, e.tgt.Size+add.size(), func() (int64, error) { return e.rewrite(ctx, add, like) })
 }
 
 // rewrite puts the target's content with the addition in its place.
@@ -156,17 +163,29 @@ func (e *extension) text(tree *treecopy.Tree, name string) (text, error) {
 
 // addition is what to add to the target.
 func (e *extension) addition(ctx context.Context) (text, error) {
-	differs, err := differences(e.name, e.src, e.tgt)
-	if err != nil || len(differs) == 0 || differs[0] != "content" {
+	differs, err := differences(ctx, e.name, e.src, e.tgt)
+	if err != nil {
 		return nil, err
+	}
+	// Two empty logs may each be new, after a rotation.
+	empty := e.src.Size == 0 && e.tgt.Size == 0 && e.line.Mode == Append && e.sides.Base != nil
+	if (len(differs) == 0 || differs[0] != "content") && !empty {
+		return nil, nil
 	}
 	if e.sides.Base == nil && !e.changedByTime(e.src.Info) {
 		return nil, nil
+	}
+	add, err := e.sinceOrigin(ctx)
+	if _, is := errors.AsType[unclear](err); !is {
+		return add, err
 	}
 	if e.line.Mode == Prepend {
 		return e.before(ctx)
 	}
 	gain, rest, err := e.gained(ctx)
+	if _, is := errors.AsType[unclear](err); is && empty {
+		return nil, nil
+	}
 	if err != nil || gain.size() == 0 {
 		return nil, err
 	}
@@ -177,23 +196,12 @@ func (e *extension) addition(ctx context.Context) (text, error) {
 	if err != nil {
 		return nil, err
 	}
-	add := gain.from(have.bytes)
-	if add.size() == 0 {
-		return nil, nil
-	}
+	add = gain.from(have.bytes)
 	if have.open || have.binary {
 		// The target's last line is the beginning of the next one.
 		return add, nil
 	}
-	tgt, err := e.text(e.tgt.tree, e.name)
-	if err != nil {
-		return nil, err
-	}
-	ended, err := tgt.ended()
-	if err == nil && !ended {
-		add = append(newline(), add...)
-	}
-	return add, err
+	return e.joined(add, "", nil)
 }
 
 // before is what to add at the target's beginning.
@@ -226,15 +234,7 @@ func (e *extension) before(ctx context.Context) (text, error) {
 	if err != nil {
 		return nil, err
 	}
-	add := gain.upTo(gain.size() - have.bytes)
-	if add.size() == 0 {
-		return nil, nil
-	}
-	ended, err := add.ended()
-	if err == nil && !ended {
-		add = append(add, newline()...)
-	}
-	return add, err
+	return e.joined(gain.upTo(gain.size()-have.bytes), "", nil)
 }
 
 // texts opens the file on all sides; a base that lacks it is empty.

@@ -310,7 +310,8 @@ func FuzzAppend(f *testing.F) {
 	f.Add("1", "2\n3", "0")
 	f.Add("1\n", "a\nb\na\n", "a\n\nb")
 	f.Fuzz(func(t *testing.T, base, gain, own string) {
-		if base == "" || strings.ContainsRune(base+gain+own, 0) || len(base+gain+own) > 4096 {
+		link := strings.HasPrefix(base, "= ") || strings.HasPrefix(base, "-> ") // see files
+		if base == "" || link || strings.ContainsRune(base+gain+own, 0) || len(base+gain+own) > 4096 {
 			t.Skip()
 		}
 		checkAppend(t, base, gain, own)

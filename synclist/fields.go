@@ -8,9 +8,13 @@ import (
 )
 
 // fields merges a record that both sides have, field by field. Without a base
-// everything that differs counts as changed on both sides.
+// everything that differs counts as changed on both sides, but for what the
+// target still has as the origin.
 func (m *merger) fields(key string, line int, b, s, t record) {
-	f := &fieldMerge{merger: m, key: key, line: line, b: b, s: s, t: t, out: slices.Clone(t)}
+	f := &fieldMerge{
+		merger: m, key: key, line: line, b: b, s: s, t: t, out: slices.Clone(t),
+		o: m.origin.formerly(key), w: m.was.formerly(key),
+	}
 	for i, name := range m.format.fields {
 		if s[i] == t[i] {
 			continue
@@ -42,7 +46,10 @@ type fieldMerge struct {
 	key     string
 	line    int
 	b, s, t record
-	out     record
+	// o and w are the record in the origin and as the last sync left it; nil
+	// where nothing is known.
+	o, w record
+	out  record
 	// taken are the fields that became the source's, and why; after is what is
 	// told of the others.
 	taken []string
@@ -52,7 +59,8 @@ type fieldMerge struct {
 
 // sides tells which of them changed a field.
 func (f *fieldMerge) sides(i int) (src, tgt bool) {
-	return f.b == nil || f.s[i] != f.b[i], f.b == nil || f.t[i] != f.b[i]
+	was, ok := f.past(i)
+	return !ok || f.s[i] != was, !ok || f.t[i] != was
 }
 
 func (f *fieldMerge) take(i int, why string) {
@@ -80,7 +88,9 @@ func (f *fieldMerge) plain(i int) {
 		f.conflict(i, "changed on both sides%s", f.shown(i))
 	case name == uid && f.rejected.uids[f.key] != "":
 		f.conflict(i, "not taken: %s", f.rejected.uids[f.key])
-	case name == gid && f.rejected.gids[f.key] != "":
+	case name == gid && f.format.name == "passwd" && f.rejected.primary[f.key] != "":
+		f.conflict(i, "not taken: %s", f.rejected.primary[f.key])
+	case name == gid && f.format.name == "group" && f.rejected.gids[f.key] != "":
 		f.conflict(i, "not taken: %s", f.rejected.gids[f.key])
 	default:
 		f.take(i, changedInSource)
@@ -110,7 +120,7 @@ func harmless(field, value string) bool {
 // password merges a password, and the date of its change where there is one:
 // they belong together. An account that one side locked is locked.
 func (f *fieldMerge) password(i int) {
-	src, tgt := f.sides(i)
+	src, tgt := f.passwords(i)
 	switch {
 	case !src:
 	case !tgt:
@@ -125,7 +135,7 @@ func (f *fieldMerge) password(i int) {
 		f.t = slices.Clone(f.t)
 		f.t[i] = "!" + f.t[i]
 		f.out[i] = f.t[i]
-		if f.b != nil && f.t[i] == f.b[i] {
+		if was, ok := f.past(i); ok && f.t[i] == was {
 			f.out[i] = f.s[i]
 		}
 	case locked(f.t[i]) && !locked(f.s[i]):
@@ -138,7 +148,7 @@ func (f *fieldMerge) password(i int) {
 // lastChange goes with the password before it, where that changed.
 func (f *fieldMerge) lastChange(i int) {
 	pw := i - 1
-	srcPw, tgtPw := f.sides(pw)
+	srcPw, tgtPw := f.passwords(pw)
 	src, tgt := f.sides(i)
 	switch {
 	case f.s[pw] == f.t[pw]:
@@ -159,15 +169,16 @@ func (f *fieldMerge) lastChange(i int) {
 // earlier holds.
 func (f *fieldMerge) expire(i int) {
 	src, tgt := f.sides(i)
+	src = src || f.closed(i)
 	if !src || !tgt {
 		f.plain(i)
 		return
 	}
-	s, ok1 := day(f.s[i])
-	t, ok2 := day(f.t[i])
-	if ok1 && ok2 && s < t {
+	if f.sooner(i) {
 		f.out[i] = f.s[i]
 	}
+	_, ok1 := day(f.s[i])
+	_, ok2 := day(f.t[i])
 	if ok1 && ok2 {
 		f.conflict(i, "changed on both sides; the earlier holds%s", f.shown(i))
 		return
@@ -193,24 +204,22 @@ func number(s string) (int64, bool) {
 func (f *fieldMerge) list(i int) {
 	src, tgt := f.sides(i)
 	name := f.format.fields[i]
+	was, ok := f.past(i)
 	switch {
 	case !src:
 		return
-	case f.b == nil && f.blind:
+	case !ok && f.blind:
 		f.conflict(i, "changed on both sides")
 		return
 	case !tgt:
 		f.s = slices.Clone(f.s)
 		f.s[i] = f.withoutUsers(f.key, f.line, name, f.s[i], f.t[i])
-		if f.s[i] != f.t[i] {
+		if f.s[i] != f.t[i] && (len(f.rejected.kept) == 0 || !sameSet(f.s[i], f.t[i])) {
 			f.take(i, changedInSource)
 		}
 		return
 	}
-	base := map[string]bool{}
-	if f.b != nil {
-		base = setOf(f.b[i])
-	}
+	base := setOf(was)
 	t := split(f.t[i])
 	list := f.withoutUsers(f.key, f.line, name, f.s[i], f.t[i])
 	s, seen := setOf(list), map[string]bool{}
@@ -228,7 +237,11 @@ func (f *fieldMerge) list(i int) {
 		}
 	}
 	if !slices.Equal(out, t) {
-		f.out[i] = strings.Join(out, ",")
+		f.t = slices.Clone(f.t)
+		f.t[i] = strings.Join(out, ",")
+		if f.out[i] = f.t[i]; f.asInOrigin(i) {
+			f.out[i] = list // as it would be the next time
+		}
 		f.taken = append(f.taken, name)
 		f.why = "merged with the target's"
 	}
@@ -250,19 +263,24 @@ func setOf(list string) map[string]bool {
 }
 
 // withoutUsers is a list of the source without the users that are not added,
-// but for those that the target's has.
+// but for those that the target's has, and with those that are not removed.
 func (m *merger) withoutUsers(key string, line int, field, list, have string) string {
-	if len(m.rejected.users) == 0 {
+	if len(m.rejected.users)+len(m.rejected.kept) == 0 {
 		return list
 	}
 	var out []string
-	there := setOf(have)
+	there, come := setOf(have), setOf(list)
 	for _, n := range split(list) {
 		if m.rejected.users[n] == "" || there[n] {
 			out = append(out, n)
 			continue
 		}
 		m.note(key, line, Conflict, []string{field}, "without %q: the user is not added", n)
+	}
+	for _, n := range split(have) {
+		if m.rejected.kept[n] != "" && !come[n] {
+			out = append(out, n)
+		}
 	}
 	return strings.Join(out, ",")
 }

@@ -18,6 +18,8 @@ type side struct {
 	there bool
 	// blocked tells that a file stands where the name goes through.
 	blocked bool
+	// seen is what was compared before; it may be nil.
+	seen contents
 }
 
 // look tells what a tree has of a name; a tree that is nil has nothing.
@@ -57,6 +59,7 @@ func (s *syncer) lookAt(name string) (t three, skipped Item, ok bool, err error)
 		{"base", s.sides.Base, &t.base},
 	} {
 		*at.side, err = look(at.tree, name)
+		at.side.seen = s.seen
 		if link, is := errors.AsType[*treecopy.LinkError](err); is {
 			why := fmt.Sprintf("in the %s, %v", at.called, link)
 			return three{}, Item{Path: "/" + name, Action: Skipped, Why: why}, false, nil
@@ -66,12 +69,12 @@ func (s *syncer) lookAt(name string) (t three, skipped Item, ok bool, err error)
 		}
 	}
 	if t.base.there && !t.tgt.there && s.sides.Origin != nil {
-		origin, err := look(s.sides.Origin, name)
-		if err == nil && !origin.there {
-			t.base = side{tree: t.base.tree}
-		}
-		if _, is := errors.AsType[*treecopy.LinkError](err); err != nil && !is {
+		never, err := s.neverHad(name)
+		if err != nil {
 			return three{}, Item{}, false, err
+		}
+		if never {
+			t.base = side{tree: t.base.tree}
 		}
 	}
 	return t, Item{}, true, nil
@@ -96,18 +99,22 @@ func (s *syncer) judge(ctx context.Context, t three) (verdict, []string, error) 
 	if err := ctx.Err(); err != nil {
 		return 0, nil, err
 	}
-	differs, err := differences(t.name, t.src, t.tgt)
+	differs, err := differences(ctx, t.name, t.src, t.tgt)
 	if err != nil || len(differs) == 0 {
 		return alike, nil, err
 	}
-	src, err := s.changed(t.name, t.src, t.base)
+	base, err := s.ancestor(t, wholly(ctx, t.name))
+	if err != nil {
+		return 0, nil, err
+	}
+	src, err := s.changed(ctx, t.name, t.src, base)
 	if err != nil {
 		return 0, nil, err
 	}
 	if !src {
 		return keep, differs, nil
 	}
-	tgt, err := s.changed(t.name, t.tgt, t.base)
+	tgt, err := s.changed(ctx, t.name, t.tgt, base)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -119,11 +126,11 @@ func (s *syncer) judge(ctx context.Context, t three) (verdict, []string, error) 
 
 // changed tells whether a side differs from the base, or where there is none
 // has times after Since.
-func (s *syncer) changed(name string, a, base side) (bool, error) {
+func (s *syncer) changed(ctx context.Context, name string, a, base side) (bool, error) {
 	if s.sides.Base == nil {
 		return a.there && s.changedByTime(a.Info), nil
 	}
-	differs, err := differences(name, a, base)
+	differs, err := differences(ctx, name, a, base)
 	return len(differs) > 0, err
 }
 
@@ -133,7 +140,7 @@ func (s *syncer) changedByTime(i treecopy.Info) bool {
 
 // differences names what differs between two sides; none: they are alike. Times
 // alone do not count.
-func differences(name string, a, b side) ([]string, error) {
+func differences(ctx context.Context, name string, a, b side) ([]string, error) {
 	if !a.there || !b.there {
 		if a.there != b.there {
 			return []string{"existence"}, nil
@@ -147,7 +154,7 @@ func differences(name string, a, b side) ([]string, error) {
 	same := a.Size == b.Size
 	if same && a.Size > 0 {
 		var err error
-		if same, err = treecopy.SameContent(a.tree, name, b.tree, name); err != nil {
+		if same, err = a.seen.same(ctx, name, a, b); err != nil {
 			return nil, err
 		}
 	}
@@ -191,25 +198,29 @@ func untouched(a, b treecopy.Info) bool {
 // attributesOf settles the attributes of a file whose content is settled by
 // itself. They are the source's where it alone changed them, otherwise the
 // target's; what both changed is returned too.
-func (s *syncer) attributesOf(t three) (like treecopy.Info, differs []string) {
+func (s *syncer) attributesOf(t three) (like treecopy.Info, differs []string, err error) {
 	like = t.tgt.Info
 	differs = attributes(t.src.Info, t.tgt.Info)
 	if len(differs) == 0 {
-		return like, nil
+		return like, nil, nil
+	}
+	base, err := s.ancestor(t, outwardly)
+	if err != nil {
+		return like, nil, err
 	}
 	changed := func(a side) bool {
 		if s.sides.Base == nil {
 			return s.changedByTime(a.Info)
 		}
-		return !t.base.there || len(attributes(a.Info, t.base.Info)) > 0
+		return !base.there || len(attributes(a.Info, base.Info)) > 0
 	}
 	switch {
 	case !changed(t.src):
-		return like, nil
+		return like, nil, nil
 	case !changed(t.tgt):
-		return t.src.Info, nil
+		return t.src.Info, nil, nil
 	}
-	return like, differs
+	return like, differs, nil
 }
 
 // conflict is the item of a file that both sides changed.

@@ -1,6 +1,7 @@
 package synclist
 
 import (
+	"context"
 	"errors"
 
 	"snapbe/internal/treecopy"
@@ -17,8 +18,36 @@ type links struct {
 	names map[inode][]string
 }
 
+// contents are the comparisons of files with several names, which are the same
+// for each of them.
+type contents map[[2]version]bool
+
+// version is a file as it is until it is written to.
+type version struct {
+	inode
+	size    int64
+	changed int64
+}
+
+func versionOf(a side) version {
+	return version{inode{a.Device, a.Inode}, a.Size, a.Changed.UnixNano()}
+}
+
+// same compares the content of two files of one size.
+func (c contents) same(ctx context.Context, name string, a, b side) (bool, error) {
+	pair := [2]version{versionOf(a), versionOf(b)}
+	if same, known := c[pair]; known {
+		return same, nil
+	}
+	same, err := treecopy.SameContent(ctx, a.tree, name, b.tree, name)
+	if err == nil && c != nil && a.Links > 1 && b.Links > 1 {
+		c[pair] = same
+	}
+	return same, err
+}
+
 func (l *links) settle(t three) {
-	if t.src.Kind != treecopy.File || t.src.Links < 2 {
+	if t.src.Kind != treecopy.File || t.src.Links < 2 || t.tgt.Immutable {
 		return
 	}
 	if l.settled == nil {
@@ -31,7 +60,7 @@ func (l *links) settle(t three) {
 
 // other finds another name of a file of the source that is already the same in
 // the target; empty where there is none.
-func (l *links) other(w *walk, t three) (string, error) {
+func (l *links) other(ctx context.Context, w *walk, t three) (string, error) {
 	if t.src.Kind != treecopy.File || t.src.Links < 2 {
 		return "", nil
 	}
@@ -56,11 +85,14 @@ func (l *links) other(w *walk, t three) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		differs, err := differences(n, t.src, tgt)
+		differs, err := differences(ctx, n, t.src, tgt)
+		if passing(err) {
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
-		if len(differs) == 0 {
+		if len(differs) == 0 && !tgt.Immutable {
 			return n, nil
 		}
 	}
@@ -69,7 +101,13 @@ func (l *links) other(w *walk, t three) (string, error) {
 
 // scan collects the names of all files with several.
 func (l *links) scan(w *walk, name string) error {
+	if tooLong(name) {
+		return nil
+	}
 	info, err := w.sides.Source.Peek(name)
+	if passing(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -80,7 +118,7 @@ func (l *links) scan(w *walk, name string) error {
 		l.names[key] = append(l.names[key], name)
 	case info.Kind == treecopy.Dir:
 		names, err := w.sides.Source.Names(name)
-		if err != nil {
+		if err != nil && !passing(err) {
 			return err
 		}
 		for _, n := range names {

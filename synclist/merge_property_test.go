@@ -26,12 +26,17 @@ const (
 // mergeText merges the files of a directory, without any disk.
 func mergeText(t testing.TB, base, src, tgt, origin files) (files, []Record, bool) {
 	t.Helper()
-	return mergeBlind(t, false, base, src, tgt, origin)
+	return mergeSides(t, false, base, src, tgt, origin, nil)
 }
 
 // mergeBlind is mergeText that may be without a base, and then take what differs
 // from the source.
-func mergeBlind(t testing.TB, taking bool, base, src, tgt, origin files) (files, []Record, bool) {
+func mergeBlind(t testing.TB, taking bool, src, tgt files) (files, []Record, bool) {
+	t.Helper()
+	return mergeSides(t, taking, nil, src, tgt, nil, nil)
+}
+
+func mergeSides(t testing.TB, taking bool, base, src, tgt, origin, was files) (files, []Record, bool) {
 	t.Helper()
 	all := accounts{}
 	for name := range tgt {
@@ -39,14 +44,14 @@ func mergeBlind(t testing.TB, taking bool, base, src, tgt, origin files) (files,
 		for _, at := range []struct {
 			from files
 			into **table
-		}{{base, &m.base}, {src, &m.src}, {tgt, &m.tgt}, {origin, &m.origin}} {
-			var err error
-			if *at.into, err = parseTable(m.format, []byte(at.from[name])); err != nil {
-				return nil, nil, false
-			}
+		}{{base, &m.base}, {src, &m.src}, {tgt, &m.tgt}, {origin, &m.origin}, {was, &m.was}} {
+			*at.into = parseTable(m.format, []byte(at.from[name]))
 		}
 		if origin == nil {
 			m.origin = nil
+		}
+		if was == nil {
+			m.was = nil
 		}
 		all[name] = m
 	}
@@ -75,7 +80,7 @@ func parseModel(text string) model {
 
 func isLocked(pw string) bool { return pw != "" && (pw[0] == '!' || pw[0] == '*') }
 
-func modelMerge(base, src, tgt, origin model) model {
+func modelMerge(base, src, tgt, origin, was model) model {
 	out := model{}
 	keys := map[string]bool{}
 	for _, m := range []model{base, src, tgt} {
@@ -85,8 +90,11 @@ func modelMerge(base, src, tgt, origin model) model {
 	}
 	for k := range keys {
 		b, s, t := base[k], src[k], tgt[k]
-		if origin != nil && t == nil && origin[k] == nil {
+		if origin != nil && t == nil && origin[k] == nil && was[k] == nil {
 			b = nil
+		}
+		if t == nil && b == nil {
+			b = was[k]
 		}
 		switch {
 		case s == nil && t == nil:
@@ -94,25 +102,53 @@ func modelMerge(base, src, tgt, origin model) model {
 			out[k] = s
 		case t == nil: // removed in the target
 		case s == nil && b != nil && slices.Equal(b, t): // removed in the source
+		case s == nil && slices.Equal(origin[k], t) && (was == nil && b != nil || slices.Equal(was[k], t)): // removed before the last sync
 		case s == nil:
 			out[k] = t
 		default:
-			out[k] = modelFields(b, s, t)
+			out[k] = modelFields(b, s, t, origin[k], was[k])
 		}
 	}
 	return out
 }
 
-func modelFields(b, s, t []string) []string {
+func modelFields(b, s, t, o, w []string) []string {
 	out := slices.Clone(t)
-	was := func(i int) string {
-		if b == nil {
+	// The target is as it was of old, and nothing is opened on a guess.
+	old := func(i int, t string) bool {
+		opens := i == 1 && isLocked(t) && !isLocked(s[i]) || i == 7 && !earlier(s[i], t)
+		return o != nil && t == o[i] && (w != nil && t == w[i] || w == nil && !opens)
+	}
+	past := func(i int, t string) string {
+		switch {
+		case old(i, t):
+			return o[i]
+		case b == nil:
 			return "none"
 		}
 		return b[i]
 	}
+	pw := past(1, t[1])
+	was := func(i int) string {
+		switch {
+		case i == 1:
+			return pw
+		case i == 2 && s[1] != t[1] && old(1, t[1]):
+			return o[2]
+		case i == 2 && s[1] != t[1] && b != nil:
+			return b[2]
+		case i == 2 && s[1] != t[1]:
+			return "none"
+		}
+		return past(i, t[i])
+	}
+	left := func(i int) bool { return b != nil && o != nil && w != nil && s[i] == b[i] && s[i] != o[i] }
 	// Password and date as one, then the rest.
 	sPw, tPw := s[1] != was(1), t[1] != was(1)
+	if w != nil && !isLocked(w[1]) {
+		sPw = sPw || isLocked(s[1]) && !isLocked(t[1]) && left(1)
+		tPw = tPw || isLocked(t[1]) && !isLocked(s[1])
+	}
 	switch {
 	case s[1] == t[1]:
 		if t[2] == was(2) {
@@ -123,21 +159,24 @@ func modelFields(b, s, t []string) []string {
 	case sPw && tPw && isLocked(s[1]) && !isLocked(t[1]):
 		out[1] = "!" + t[1]
 		switch {
-		case out[1] == was(1):
+		case out[1] == s[1] && t[2] != past(2, t[2]):
+		case out[1] == s[1], out[1] == past(1, out[1]):
 			out[1], out[2] = s[1], s[2]
-		case out[1] == s[1] && t[2] == was(2):
-			out[2] = s[2]
 		}
 	}
 	for i := 3; i < len(t); i++ {
 		switch {
 		case t[i] == was(i):
 			out[i] = s[i]
-		case i == 7 && s[i] != was(i) && s[i] != "" && (t[i] == "" || len(s[i]) < len(t[i]) || len(s[i]) == len(t[i]) && s[i] < t[i]):
+		case i == 7 && (s[i] != was(i) || left(i) && t[i] == w[i]) && earlier(s[i], t[i]):
 			out[i] = s[i]
 		}
 	}
 	return out
+}
+
+func earlier(s, t string) bool {
+	return s != "" && (t == "" || len(s) < len(t) || len(s) == len(t) && s < t)
 }
 
 func randomShadow(r *rand.Rand, from string) string {
@@ -176,25 +215,35 @@ func TestMergeAgainstModel(t *testing.T) {
 	for range 10_000 {
 		base := randomShadow(r, "")
 		src, tgt := randomShadow(r, base), randomShadow(r, base)
-		var origin files
-		var modelOrigin model
-		if r.IntN(2) == 0 {
-			origin = files{"shadow": randomShadow(r, base)}
+		var origin, was files
+		var modelOrigin, modelWas model
+		if r.IntN(3) > 0 {
+			origin = files{"shadow": randomShadow(r, []string{base, tgt}[r.IntN(2)])}
 			modelOrigin = parseModel(origin["shadow"])
 		}
+		if r.IntN(2) > 0 {
+			was = files{"shadow": randomShadow(r, []string{base, tgt}[r.IntN(2)])}
+			modelWas = parseModel(was["shadow"])
+		}
 		all := func(s string) files { return files{"shadow": s} }
-		out, records, ok := mergeText(t, all(base), all(src), all(tgt), origin)
+		out, records, ok := mergeSides(t, false, all(base), all(src), all(tgt), origin, was)
 		require.True(t, ok)
 		got := out["shadow"]
-		where := fmt.Sprintf("base:\n%s\nsource:\n%s\ntarget:\n%s\norigin:\n%v", base, src, tgt, origin)
-		require.Equal(t, modelMerge(parseModel(base), parseModel(src), parseModel(tgt), modelOrigin), parseModel(got), where)
+		where := fmt.Sprintf("base:\n%s\nsource:\n%s\ntarget:\n%s\norigin:\n%v\nwas:\n%v", base, src, tgt, origin, was)
+		require.Equal(t, modelMerge(parseModel(base), parseModel(src), parseModel(tgt), modelOrigin, modelWas), parseModel(got), where)
 
-		again, _, _ := mergeText(t, all(base), all(src), all(got), origin)
+		again, _, _ := mergeSides(t, false, all(base), all(src), all(got), origin, was)
 		require.Equal(t, got, again["shadow"], "twice; "+where)
-		checkLocks(t, parseModel(base), parseModel(src), parseModel(tgt), parseModel(got), where)
+		locks := parseModel(tgt)
+		for k, f := range locks {
+			if o, w := modelOrigin[k], modelWas[k]; o != nil && w != nil && f[1] == o[1] && f[1] == w[1] {
+				delete(locks, k) // of old, and the source alone opened it
+			}
+		}
+		checkLocks(t, parseModel(base), parseModel(src), locks, parseModel(got), where)
 		checkSecrets(t, records)
 		for k, s := range parseModel(src) {
-			if parseModel(base)[k] == nil && parseModel(tgt)[k] == nil {
+			if parseModel(base)[k] == nil && parseModel(tgt)[k] == nil && modelWas[k] == nil {
 				require.Equal(t, s, parseModel(got)[k], "an addition is lost; "+where)
 			}
 		}
@@ -234,10 +283,10 @@ func TestMergeBlind(t *testing.T) {
 		old := randomShadow(r, "")
 		src, tgt := randomShadow(r, old), randomShadow(r, old)
 		taking := r.IntN(2) == 0
-		out, records, ok := mergeBlind(t, taking, nil, files{"shadow": src}, files{"shadow": tgt}, nil)
+		out, records, ok := mergeBlind(t, taking, files{"shadow": src}, files{"shadow": tgt})
 		require.True(t, ok)
 		where := fmt.Sprintf("taking %v; source:\n%s\ntarget:\n%s\nout:\n%s", taking, src, tgt, out)
-		again, _, _ := mergeBlind(t, false, nil, files{"shadow": src}, out, nil)
+		again, _, _ := mergeBlind(t, false, files{"shadow": src}, out)
 		require.Equal(t, out, again, "twice; "+where)
 		s, w, got := parseModel(src), parseModel(tgt), parseModel(out["shadow"])
 		for k := range got {
@@ -300,17 +349,36 @@ func randomHost(r *rand.Rand, from files) files {
 			}
 		} else if r.IntN(2) == 0 {
 			users[name][2] = number(used)
+		} else if r.IntN(3) == 0 {
+			users[name][6] = []string{"/bin/sh", "/bin/ksh"}[r.IntN(2)]
 		} else {
 			delete(users, name)
+		}
+	}
+	for _, g := range slices.Sorted(maps.Keys(groups)) {
+		if r.IntN(12) == 0 {
+			delete(groups, g)
+		} else if r.IntN(12) == 0 {
+			groups[g][2] = number(usedGroups)
 		}
 	}
 	out := files{"passwd": "", "shadow": "", "group": ""}
 	for _, n := range slices.Sorted(maps.Keys(users)) {
 		out["passwd"] += strings.Join(users[n], ":") + "\n"
-		out["shadow"] += n + ":" + h0 + ":1::::::\n"
+		pw := h0
+		if r.IntN(8) == 0 {
+			pw = h1
+		}
+		out["shadow"] += n + ":" + pw + ":1::::::\n"
 	}
 	for _, n := range slices.Sorted(maps.Keys(groups)) {
-		out["group"] += strings.Join(groups[n], ":") + "\n"
+		line := strings.Join(groups[n], ":")
+		if r.IntN(20) == 0 {
+			line = strings.Join(groups[n][:3], ":") // malformed, and there
+		} else if r.IntN(20) == 0 {
+			line += "\n" + line
+		}
+		out["group"] += line + "\n"
 	}
 	return out
 }
@@ -349,15 +417,23 @@ func TestMergeNumbers(t *testing.T) {
 				}
 			}
 		}
-		// The primary group of who is new is the one that the source means.
-		srcGroups, outGroups := column(src["group"], 2), column(out["group"], 2)
-		was := column(tgt["passwd"], 3)
+		// A primary group is the one that the source means with its user, or the
+		// target with its own.
+		srcGroups, tgtGroups, outGroups := column(src["group"], 2), column(tgt["group"], 2), column(out["group"], 2)
+		srcUsers, tgtUsers := column(src["passwd"], 3), column(tgt["passwd"], 3)
 		for user, g := range column(out["passwd"], 3) {
-			if was[user] == g {
-				continue
-			}
+			dangles := true
 			for name, n := range outGroups {
-				require.False(t, n == g && srcGroups[name] != g, "%q comes into %q; %s", user, name, where)
+				if n == g {
+					dangles = false
+					meant := srcUsers[user] == g && srcGroups[name] == g || tgtUsers[user] == g && tgtGroups[name] == g
+					require.True(t, meant, "%q comes into %q; %s", user, name, where)
+				}
+			}
+			for name, n := range tgtGroups {
+				if n == g && tgtUsers[user] == g && srcUsers[user] != g {
+					require.False(t, dangles, "%q loses %q; %s", user, name, where)
+				}
 			}
 		}
 		shadow, shadowWas, passwd := column(out["shadow"], 0), column(tgt["shadow"], 0), column(out["passwd"], 0)
@@ -369,6 +445,14 @@ func TestMergeNumbers(t *testing.T) {
 		}
 		for user := range shadow {
 			require.True(t, shadowWas[user] != "" || passwd[user] != "" || told[user], "%q is in shadow alone; %s", user, where)
+		}
+		pws, srcShadow := column(out["shadow"], 1), column(src["shadow"], 0)
+		baseShadow := column(base["shadow"], 0)
+		for user := range baseShadow {
+			if srcShadow[user] == "" && shadowWas[user] != "" {
+				require.Equal(t, passwd[user] == "", shadow[user] == "", "%q is half removed; %s", user, where)
+				require.True(t, shadow[user] == "" || isLocked(pws[user]), "%q is not locked; %s", user, where)
+			}
 		}
 		for user := range passwd {
 			require.True(t, shadow[user] != "" || told[user], "%q is in passwd alone; %s", user, where)
@@ -388,36 +472,38 @@ func FuzzRecords(f *testing.F) {
 	f.Add("group", "g:x:1:a,b", "g:x:1:a\r\n", "g:x:1:b,c,b\n#\n", "x")
 	f.Add("gshadow", "g:!:a:b\nmalformed\n", "g:!::\n", "g:*:c:\n\n", "")
 	f.Add("subuid", "a:1:1\n", "a:1:1\na:1:1\nb:0:9\n", "c:5:1\n", "")
+	f.Add("group", "g:x:1:c\n", "g:x:1:a\n", "g:x:1:b,c\n", "g:x:1:a,b\n\fg:x:1:b,a\n")
+	f.Add("shadow", "a:!"+h0+":1::::::\n", "a:!"+h0+":1::::::\n", "a:"+h1+":2:::::9:\n", "a:"+h0+":1::::::\n\fa:"+h1+":2::::::\n")
 	f.Fuzz(func(t *testing.T, name, base, src, tgt, origin string) {
 		if formats[name] == nil || len(base+src+tgt) > 8192 {
 			t.Skip()
 		}
 		all := func(s string) files { return files{name: s} }
-		var old files
+		var old, was files
+		origin, left, ok := strings.Cut(origin, "\f")
+		if ok {
+			was = all(left)
+		}
 		if origin != "" {
 			old = all(origin)
 		}
-		out, _, ok := mergeText(t, all(base), all(src), all(tgt), old)
+		out, _, ok := mergeSides(t, false, all(base), all(src), all(tgt), old, was)
 		if !ok {
 			t.Skip()
 		}
 		got := out[name]
-		again, _, ok := mergeText(t, all(base), all(src), all(got), old)
+		again, _, ok := mergeSides(t, false, all(base), all(src), all(got), old, was)
 		require.True(t, ok, "cannot be read again: %q", got)
 		require.Equal(t, got, again[name], "twice")
 		if same, _, _ := mergeText(t, all(base), all(base), all(tgt), nil); same != nil {
 			require.Equal(t, tgt, same[name], "nothing changed in the source")
 		}
 		// What is no record is never lost.
-		b, err := parseTable(formats[name], []byte(tgt))
-		require.NoError(t, err)
-		a, err := parseTable(formats[name], []byte(got))
-		require.NoError(t, err)
+		b, a := parseTable(formats[name], []byte(tgt)), parseTable(formats[name], []byte(got))
 		require.Equal(t, others(b), others(a))
 		if formats[name].keyed {
 			m := func(text string) model {
-				tab, err := parseTable(formats[name], []byte(text))
-				require.NoError(t, err)
+				tab := parseTable(formats[name], []byte(text))
 				out := model{}
 				for k, r := range tab.records {
 					if !tab.spoiled[k] {
@@ -429,6 +515,11 @@ func FuzzRecords(f *testing.F) {
 			s, w := m(src), m(tgt)
 			for k := range b.spoiled {
 				delete(s, k)
+			}
+			if was != nil {
+				maps.DeleteFunc(w, func(k string, f []string) bool {
+					return m(origin)[k] != nil && m(origin)[k][1] == f[1] // of old: it may be opened
+				})
 			}
 			checkLocks(t, m(base), s, w, m(got), "")
 		}

@@ -29,9 +29,13 @@ type recordFile struct {
 func (s *syncer) mergeFiles(ctx context.Context, lines List) error {
 	var files []*recordFile
 	all := accounts{}
+	dir := path.Dir(lines[0].Path)[1:]
 	for _, name := range strings.Split(recordFiles, ", ") {
 		i := slices.IndexFunc(lines, func(l Line) bool { return path.Base(l.Path) == name })
 		if i < 0 {
+			if err := s.toCheck(ctx, all, path.Join(dir, name)); err != nil {
+				return naming(lines[0], err)
+			}
 			continue
 		}
 		f := &recordFile{walk: &walk{syncer: s, line: lines[i], top: lines[i].Path[1:]}}
@@ -42,14 +46,19 @@ func (s *syncer) mergeFiles(ctx context.Context, lines List) error {
 		if ok {
 			files = append(files, f)
 			all[name] = f.merger
+		} else if err := s.toCheck(ctx, all, f.top); err != nil {
+			return naming(lines[i], err)
 		}
 	}
 	edits := all.merge()
+	if m := all["passwd"]; m != nil && m.unknown == "" {
+		s.rejectUIDs(m, edits["passwd"])
+	}
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := f.save(edits[f.merger.format.name]); err != nil {
+		if err := f.save(ctx, edits[f.merger.format.name]); err != nil {
 			return naming(f.line, err)
 		}
 	}
@@ -87,8 +96,87 @@ func (f *recordFile) load(ctx context.Context) (ok bool, err error) {
 	return f.parse()
 }
 
+// toCheck reads a record file that is not merged, and that the others must go
+// with nevertheless.
+func (s *syncer) toCheck(ctx context.Context, all accounts, name string) error {
+	f := formats[path.Base(name)]
+	switch f.name {
+	case "passwd", "group", "shadow":
+	default:
+		return nil
+	}
+	if s.sides.Shared != nil {
+		if _, ok := s.sides.Shared("/" + name); ok {
+			return nil // what it has is so on both sides
+		}
+	}
+	m := &merger{format: f, blind: s.sides.Base == nil, frozen: true}
+	m.src, m.tgt, m.base = parseTable(f, nil), parseTable(f, nil), parseTable(f, nil)
+	t, skipped, ok, err := s.lookAt(name)
+	if err != nil {
+		return err
+	}
+	if ok && !t.src.there && !t.tgt.there {
+		return nil
+	}
+	all[f.name] = m
+	if !ok {
+		m.unknown = skipped.Why
+		return nil
+	}
+	t.base.there = t.base.there && t.base.Kind == treecopy.File
+	if m.unknown = notFiles(t); m.unknown != "" {
+		return nil
+	}
+	tgt := t.tgt
+	if t.src.there && (!tgt.there || !tgt.Immutable && s.modeOf(name) == Overwrite) {
+		v, _, err := s.judge(ctx, t)
+		if err != nil {
+			return err
+		}
+		if v == take || v == both && !tgt.there {
+			tgt = t.src // it is going to be
+		}
+	}
+	src := t.src
+	if m.blind && !s.changedByTime(src.Info) {
+		src = tgt
+	}
+	for _, at := range []struct {
+		called string
+		side
+		into **table
+	}{{"source", src, &m.src}, {"target", tgt, &m.tgt}, {"base", t.base, &m.base}} {
+		content, err := at.content(name)
+		switch {
+		case err == nil:
+			*at.into = parseTable(f, content)
+		case !errors.Is(err, errLarge):
+			return fmt.Errorf("in the %s: %w", at.called, err)
+		case at.called != "base":
+			m.unknown = fmt.Sprintf("in the %s %v", at.called, err)
+		}
+	}
+	if m.unknown != "" {
+		m.src, m.tgt, m.base = parseTable(f, nil), parseTable(f, nil), parseTable(f, nil)
+	}
+	return nil
+}
+
+// modeOf is the mode of the line that a name is under; none: "".
+func (s *syncer) modeOf(name string) Mode {
+	for p := "/" + name; ; p = path.Dir(p) {
+		if l, ok := s.lines[p]; ok {
+			return l.Mode
+		}
+		if p == "/" {
+			return ""
+		}
+	}
+}
+
 func (f *recordFile) parse() (ok bool, err error) {
-	m := &merger{format: formats[path.Base(f.top)], blind: f.sides.Base == nil}
+	m := &merger{format: formats[path.Base(f.top)], blind: f.sides.Base == nil, frozen: f.three.tgt.Immutable}
 	m.taking = m.blind && !f.changedByTime(f.three.tgt.Info)
 	f.merger = m
 	src := f.src
@@ -102,35 +190,40 @@ func (f *recordFile) parse() (ok bool, err error) {
 		into   **table
 	}{{"source", src, &m.src}, {"target", f.three.tgt, &m.tgt}, {"base", f.base, &m.base}} {
 		content, err := at.side.content(f.name)
+		if errors.Is(err, errLarge) {
+			f.item(f.three, Refused, "in the %s %v; MERGE is for smaller files", at.called, err)
+			return false, nil
+		}
 		if err != nil {
 			return false, fmt.Errorf("in the %s: %w", at.called, err)
 		}
 		if at.called == "target" {
 			f.tgt = content
 		}
-		if *at.into, err = parseTable(m.format, content); err != nil {
-			f.item(f.three, Conflict, "in the %s, %v", at.called, err)
-			return false, nil
-		}
+		*at.into = parseTable(m.format, content)
 	}
-	if m.origin, err = f.origin(); err != nil {
+	if m.origin, err = f.former(f.sides.Origin); err != nil {
 		return false, fmt.Errorf("in the origin: %w", err)
 	}
+	if m.was, err = f.former(f.sides.Was); err != nil {
+		return false, fmt.Errorf("in what the last sync left: %w", err)
+	}
 	// Nothing is left of a file that was cut off, rather than of all accounts.
-	if len(m.src.records) == 0 && len(m.base.records) > 0 && m.format.keyed {
+	had := len(m.base.records) > 0 || m.origin != nil && len(m.origin.records) > 0
+	if len(m.src.records)+len(m.src.doubled) == 0 && had && m.format.keyed {
 		f.item(f.three, Conflict, "in the source there is no record at all")
 		return false, nil
 	}
 	return true, nil
 }
 
-// origin is the file as the origin has it; nil where there is no origin, or
-// something there that tells nothing.
-func (f *recordFile) origin() (*table, error) {
-	if f.sides.Origin == nil {
+// former is the file as an older tree has it; nil where there is no such tree,
+// or something there that tells nothing.
+func (f *recordFile) former(tree *treecopy.Tree) (*table, error) {
+	if tree == nil {
 		return nil, nil
 	}
-	at, err := look(f.sides.Origin, f.name)
+	at, err := look(tree, f.name)
 	if _, link := errors.AsType[*treecopy.LinkError](err); link {
 		return nil, nil
 	}
@@ -138,14 +231,13 @@ func (f *recordFile) origin() (*table, error) {
 		return nil, err
 	}
 	content, err := at.content(f.name)
+	if errors.Is(err, errLarge) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	t, err := parseTable(f.merger.format, content)
-	if err != nil {
-		return nil, nil // of doubled records nothing is known
-	}
-	return t, nil
+	return parseTable(f.merger.format, content), nil
 }
 
 // content is a whole record file; nothing where there is none.
@@ -164,14 +256,19 @@ func readAll(tree *treecopy.Tree, name string) ([]byte, error) {
 	defer file.Close()
 	content, err := io.ReadAll(io.LimitReader(file, maxRecords+1))
 	if err == nil && len(content) > maxRecords {
-		err = fmt.Errorf("a record file is larger than %d MiB", maxRecords>>20)
+		err = errLarge
 	}
 	return content, err
 }
 
+var errLarge = fmt.Errorf("it is larger than %d MiB", maxRecords>>20)
+
 // save writes a merged file, where anything changed.
-func (f *recordFile) save(e *edit) error {
-	like, differs := f.attributesOf(f.three)
+func (f *recordFile) save(ctx context.Context, e *edit) error {
+	like, differs, err := f.attributesOf(f.three)
+	if err != nil {
+		return err
+	}
 	i := Item{Action: Same, Differs: differs, Records: e.records}
 	if len(differs) > 0 {
 		i.Source, i.Target = stat(f.src), stat(f.three.tgt)
@@ -183,6 +280,7 @@ func (f *recordFile) save(e *edit) error {
 		i.Action = Merged
 	case len(changed) > 0:
 		i.Action, i.Why = Copied, changedInSource+": "+strings.Join(changed, ", ")
+	case f.three.tgt.Immutable && (i.refused() || i.inConflict()):
 	default:
 		if i.inConflict() {
 			i.Action = Conflict
@@ -194,14 +292,14 @@ func (f *recordFile) save(e *edit) error {
 		return nil
 	}
 	if f.three.tgt.Immutable {
-		i = Item{Path: "/" + f.name, Action: Refused, Why: "it is immutable in the target (chattr(1))"}
+		i.Path, i.Action, i.Why = "/"+f.name, Refused, "it is immutable in the target (chattr(1))"
 		f.note(i)
 		return nil
 	}
 	if f.src.Modified.After(like.Modified) {
 		like.Modified = f.src.Modified
 	}
-	return f.do(f.three, i, int64(len(content)), func() (int64, error) {
+	return f.do(ctx, f.three, i, int64(len(content)), func() (int64, error) {
 		return f.sides.Target.Write(f.name, bytes.NewReader(content), like)
 	})
 }

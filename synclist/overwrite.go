@@ -1,6 +1,7 @@
 package synclist
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"snapbe/internal/treecopy"
 )
@@ -24,6 +26,8 @@ type walk struct {
 	line  Line
 	top   string
 	links links
+	// refused is how many names were, by directory.
+	refused map[string]int
 }
 
 // note reports an item. What needs nothing is only counted beneath a directory.
@@ -36,9 +40,29 @@ func (w *walk) note(i Item) {
 		case Kept:
 			w.report.Kept++
 			return
+		case Refused:
+			if w.refused == nil {
+				w.refused = map[string]int{}
+			}
+			dir := path.Dir(i.Path)
+			if w.refused[dir]++; w.refused[dir] > mostRefused {
+				return
+			}
 		}
 	}
 	w.report.add(w.line, i)
+}
+
+// mostRefused is how many names are told of one by one in a directory, where
+// anybody may have put thousands.
+const mostRefused = 20
+
+// more tells how many more were refused in a directory.
+func (w *walk) more(dir string) {
+	if n := w.refused["/"+dir] - mostRefused; n > 0 {
+		w.report.add(w.line, Item{Path: "/" + dir, Action: Refused, Why: fmt.Sprintf("and %d more in it", n)})
+	}
+	delete(w.refused, "/"+dir)
 }
 
 func (w *walk) item(t three, action Action, format string, args ...any) {
@@ -56,9 +80,52 @@ func (w *walk) elsewhere(name string) bool {
 }
 
 func (w *walk) entry(ctx context.Context, name string) error {
-	if w.elsewhere(name) || w.shared(w.line, name) {
+	if w.elsewhere(name) || w.shared(w.line, name) || w.tooLong(name) {
 		return nil
 	}
+	return w.patiently(ctx, name, func() error { return w.once(ctx, name) })
+}
+
+// patiently looks again at what was another thing, or gone, a moment after it
+// was looked at: a source that works is never at rest.
+func (w *walk) patiently(ctx context.Context, name string, f func() error) error {
+	for n := 1; ; n++ {
+		err := f()
+		if !passing(err) || ctx.Err() != nil {
+			return err
+		}
+		if n == looks {
+			w.note(Item{Path: "/" + name, Action: Refused, Why: fmt.Sprintf("it changes whenever it is looked at: %v", err)})
+			return nil
+		}
+	}
+}
+
+// looks is how often a name is looked at.
+const looks = 4
+
+// passing tells of errors that come of a change since the first look.
+func passing(err error) bool {
+	_, link := errors.AsType[*treecopy.LinkError](err)
+	_, kind := errors.AsType[*treecopy.KindError](err)
+	return link || kind || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errShrunk) ||
+		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ESTALE) || errors.Is(err, syscall.ELOOP)
+}
+
+// tooLong refuses a name that cannot be walked to.
+func (w *walk) tooLong(name string) bool {
+	if !tooLong(name) {
+		return false
+	}
+	short := name[:60] + "…" + name[len(name)-60:]
+	w.note(Item{Path: "/" + strings.ToValidUTF8(short, "?"), Action: Refused, Why: fmt.Sprintf("its path is %d bytes long", len(name))})
+	return true
+}
+
+// tooLong leaves room for a new name beside it.
+func tooLong(name string) bool { return len(name) > 1<<15-256 }
+
+func (w *walk) once(ctx context.Context, name string) error {
 	t, skipped, ok, err := w.lookAt(name)
 	if err != nil {
 		return err
@@ -103,17 +170,33 @@ func (w *walk) directory(ctx context.Context, t three) error {
 		// Taken away in the target: what changed in it brings it back.
 	case v == take && t.tgt.Immutable:
 		w.item(t, Refused, "it is immutable in the target (chattr(1))")
+	case v == take && w.foreign(t) != "":
+		w.item(t, Refused, "%s", w.foreign(t))
+		if !t.tgt.there {
+			return nil
+		}
 	case v == take:
 		made = !t.tgt.there
+		if made {
+			// Told once, and not of all that is in it.
+			why, err := w.hindered(t.name)
+			if err != nil {
+				return err
+			}
+			if why != "" {
+				w.item(t, Refused, "%s", why)
+				return nil
+			}
+		}
 		why := strings.Join(differs, ", ")
 		if made {
 			why = "new in the source"
 		}
-		act := func() (int64, error) { return w.sides.Target.Copy(w.sides.Source, t.name, t.name) }
+		act := func() (int64, error) { return w.sides.Target.Copy(ctx, w.sides.Source, t.name, t.name) }
 		if made {
-			act = func() (int64, error) { return 0, w.makeDir(t.name) }
+			act = func() (int64, error) { return 0, w.makeDir(ctx, t.name) }
 		}
-		if err := w.do(t, Item{Action: Copied, Why: why}, 0, act); err != nil {
+		if err := w.do(ctx, t, Item{Action: Copied, Why: why}, 0, act); err != nil {
 			return err
 		}
 	case v == both:
@@ -128,7 +211,7 @@ func (w *walk) directory(ctx context.Context, t three) error {
 	}
 	if made && w.write {
 		// Its own times were changed by what was put into it.
-		if _, err := w.sides.Target.Copy(w.sides.Source, t.name, t.name); err != nil && !refusable(err) {
+		if _, err := w.sides.Target.Copy(ctx, w.sides.Source, t.name, t.name); err != nil && !refusable(err) && !passing(err) {
 			return err
 		}
 	}
@@ -137,9 +220,13 @@ func (w *walk) directory(ctx context.Context, t three) error {
 
 func (w *walk) children(ctx context.Context, t three) error {
 	names, err := w.sides.Source.Names(t.name)
+	if passing(err) {
+		return nil // gone meanwhile, with all that was in it
+	}
 	if err != nil {
 		return err
 	}
+	defer w.more(t.name)
 	for _, n := range names {
 		if err := w.entry(ctx, treecopy.Join(t.name, n)); err != nil {
 			return err
@@ -149,6 +236,9 @@ func (w *walk) children(ctx context.Context, t three) error {
 		return nil
 	}
 	inTarget, err := w.sides.Target.Names(t.name)
+	if passing(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -198,35 +288,47 @@ func (w *walk) file(ctx context.Context, t three) error {
 		w.item(t, Conflict, "a %s in the source, a directory in the target", t.src.Kind)
 	case t.tgt.Immutable:
 		w.item(t, Refused, "it is immutable in the target (chattr(1))")
+	case w.foreign(t) != "":
+		w.item(t, Refused, "%s", w.foreign(t))
 	default:
-		return w.copy(t, why)
+		return w.copy(ctx, t, why)
 	}
 	return nil
 }
 
 // copy puts the source's file in the target, as a hard link where it is one.
-func (w *walk) copy(t three, why string) error {
-	first, err := w.links.other(w, t)
+func (w *walk) copy(ctx context.Context, t three, why string) error {
+	first, err := w.links.other(ctx, w, t)
 	if err != nil {
 		return err
 	}
 	item, size := Item{Action: Copied, Why: why}, t.src.Size
-	act := func() (int64, error) { return w.sides.Target.Copy(w.sides.Source, t.name, t.name) }
+	act := func() (int64, error) { return w.sides.Target.Copy(ctx, w.sides.Source, t.name, t.name) }
 	if first != "" {
 		item.Why += fmt.Sprintf("; hard link of %q", "/"+first)
 		size, act = 0, func() (int64, error) { return 0, w.sides.Target.Link(first, t.name) }
 	} else if t.src.Kind == treecopy.Symlink {
 		size = 0
 	}
-	return w.do(t, item, size, act)
+	return w.do(ctx, t, item, size, act)
 }
 
 // do carries an item out, or in a plan says that it would. What cannot be
 // changed because somebody forbade it is refused, and the rest goes on.
-func (w *walk) do(t three, i Item, size int64, act func() (int64, error)) error {
+func (w *walk) do(ctx context.Context, t three, i Item, size int64, act func() (int64, error)) error {
 	i.Path, i.Bytes = "/"+t.name, size
-	if w.write {
-		err := w.parents(t.name)
+	why := ""
+	if i.Action == Removed || t.src.Kind != treecopy.Dir || !t.tgt.there {
+		var err error
+		if why, err = w.hindered(t.name); err != nil {
+			return err
+		}
+	}
+	switch {
+	case why != "":
+		i = Item{Path: i.Path, Action: Refused, Why: why}
+	case w.write:
+		err := w.parents(ctx, t.name)
 		if err == nil {
 			i.Bytes, err = act()
 		}
@@ -247,6 +349,70 @@ func (w *walk) do(t three, i Item, size int64, act func() (int64, error)) error 
 	return nil
 }
 
+// hindered says why nothing can be put at a name of the target or taken from
+// there, or must not be.
+func (s *syncer) hindered(name string) (why string, err error) {
+	for dir := path.Dir(name); ; dir = path.Dir(dir) {
+		at, err := look(s.sides.Target, dir)
+		switch {
+		case err != nil:
+			return "", err
+		case at.Immutable:
+			return fmt.Sprintf("its directory %q is immutable in the target (chattr(1))", "/"+strings.TrimPrefix(dir, ".")), nil
+		case at.there || dir == ".":
+			return "", nil
+		}
+		// It would be made as it is in the source.
+		at, err = look(s.sides.Source, dir)
+		if err != nil {
+			return "", err
+		}
+		if why := s.foreign(three{src: at}); at.there && why != "" {
+			return fmt.Sprintf("in its directory %q, %s", "/"+dir, why), nil
+		}
+	}
+}
+
+// foreign says why a file would come to belong to somebody else.
+func (s *syncer) foreign(t three) string {
+	why, rejected := s.rejectedUIDs[t.src.UID]
+	if !rejected || t.tgt.there && t.tgt.UID == t.src.UID {
+		return ""
+	}
+	return fmt.Sprintf("it belongs to uid %d, and %s", t.src.UID, why)
+}
+
+// rejectUIDs notes the numbers of the source's users that are not theirs in the
+// target: it has given them to others, or did not take them over.
+func (s *syncer) rejectUIDs(m *merger, e *edit) {
+	if m == nil || m.rejected == nil {
+		return
+	}
+	holder, common := map[int64]string{}, map[int64]bool{}
+	at := m.format.field(uid)
+	for _, r := range m.tgt.all(e) {
+		if n, ok := number(r[at]); ok {
+			holder[n] = r[0]
+			common[n] = common[n] || m.means(r[0], n)
+		}
+	}
+	for _, r := range m.src.rows {
+		if r.record == nil {
+			continue
+		}
+		name := r.record[0]
+		n, ok := number(r.record[at])
+		if !ok || common[n] {
+			continue
+		}
+		if other := holder[n]; other != "" {
+			s.rejectedUIDs[int(n)] = fmt.Sprintf("that is %q in the source and %q in the target", name, other)
+		} else if why := cmp.Or(m.rejected.users[name], m.rejected.uids[name]); why != "" {
+			s.rejectedUIDs[int(n)] = fmt.Sprintf("the user %q, who has it in the source, was not taken over: %s", name, why)
+		}
+	}
+}
+
 // refusable tells of errors that are about one file, and not about the disk.
 func refusable(err error) bool {
 	_, link := errors.AsType[*treecopy.LinkError](err)
@@ -256,7 +422,7 @@ func refusable(err error) bool {
 
 // parents makes the directories that a name is in, with the source's
 // attributes.
-func (s *syncer) parents(name string) error {
+func (s *syncer) parents(ctx context.Context, name string) error {
 	dir := path.Dir(name)
 	if dir == "." {
 		return nil
@@ -265,20 +431,20 @@ func (s *syncer) parents(name string) error {
 	if err != nil || at.there {
 		return err
 	}
-	if err := s.parents(dir); err != nil {
+	if err := s.parents(ctx, dir); err != nil {
 		return err
 	}
-	return s.makeDir(dir)
+	return s.makeDir(ctx, dir)
 }
 
 // makeDir makes a directory as it is in the source, at once with its
 // attributes: later they would pass for the target's own.
-func (s *syncer) makeDir(name string) error {
+func (s *syncer) makeDir(ctx context.Context, name string) error {
 	temp := treecopy.Join(path.Dir(name), ".directory"+newSuffix)
 	if err := s.sides.Target.RemoveAll(temp); err != nil {
 		return err
 	}
-	if _, err := s.sides.Target.Copy(s.sides.Source, name, temp); err != nil {
+	if _, err := s.sides.Target.Copy(ctx, s.sides.Source, name, temp); err != nil {
 		return err
 	}
 	return s.sides.Target.Rename(temp, name)

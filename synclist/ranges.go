@@ -19,6 +19,18 @@ type span struct {
 // ranges are sorted by where they start.
 type ranges []*span
 
+// uids are the names of users, by uid: subuid(5) may have either.
+type uids map[int64][]string
+
+// owner is the name of who is given by name or uid.
+func (u uids) owner(who string) string {
+	n, ok := number(who)
+	if names := u[n]; ok && len(names) > 0 {
+		return names[0]
+	}
+	return who
+}
+
 // spanOf reads a record of subuid(5).
 func spanOf(r record) (*span, bool) {
 	start, ok1 := number(r[1])
@@ -35,7 +47,9 @@ func (m *merger) ownRanges() ranges {
 			continue
 		}
 		key := m.format.key(r.record)
-		if s, ok := spanOf(r.record); ok && m.src.records[key] == nil && !m.out.removed[key] {
+		s, ok := spanOf(r.record)
+		s.name = m.tgtUIDs.owner(s.name)
+		if ok && m.src.records[key] == nil && !m.out.removed[key] {
 			own = append(own, s)
 		}
 	}
@@ -57,8 +71,9 @@ func (m *merger) ownRanges() ranges {
 }
 
 // overlap says which other user has part of a range of the source already.
-func (o ranges) overlap(r record) string {
+func (o ranges) overlap(r record, name string) string {
 	s, ok := spanOf(r)
+	s.name = name
 	if !ok {
 		return ""
 	}

@@ -76,14 +76,17 @@ type table struct {
 	rows   []row
 	// records are all, by key.
 	records map[string]record
-	// spoiled are the keys of malformed lines: of them nothing is known.
-	spoiled map[string]bool
+	// spoiled are the keys of malformed lines, and those of several records: of
+	// them nothing is known. doubled are the latter.
+	spoiled, doubled map[string]bool
+	// held are the fields of such lines, however many: what of them can be read
+	// counts, not only here.
+	held []record
 }
 
-// parseTable reads a record file; nothing of it is lost. Two records with one
-// key are an error.
-func parseTable(f *format, content []byte) (*table, error) {
-	t := &table{format: f, records: map[string]record{}, spoiled: map[string]bool{}}
+// parseTable reads a record file; nothing of it is lost.
+func parseTable(f *format, content []byte) *table {
+	t := &table{format: f, records: map[string]record{}, spoiled: map[string]bool{}, doubled: map[string]bool{}}
 	for line := range bytes.Lines(content) {
 		r := splitEnd(string(line))
 		t.rows = append(t.rows, f.read(r))
@@ -95,12 +98,34 @@ func parseTable(f *format, content []byte) (*table, error) {
 			continue
 		}
 		key := f.key(last.record)
-		if _, twice := t.records[key]; twice && f.keyed {
-			return nil, fmt.Errorf("two records for %q", printable(key, len(t.rows)))
+		if f.keyed && t.records[key] != nil {
+			t.doubled[key] = true
 		}
 		t.records[key] = last.record
 	}
-	return t, nil
+	for i := range t.rows {
+		r := &t.rows[i]
+		if r.record != nil && f.keyed && t.doubled[f.key(r.record)] {
+			key := f.key(r.record)
+			t.spoiled[key] = true
+			delete(t.records, key)
+			r.record, r.why = nil, twoRecords
+		}
+		if r.why != "" && !r.isNIS() {
+			t.held = append(t.held, strings.Split(r.raw, ":"))
+		}
+	}
+	return t
+}
+
+const twoRecords = "there are two records for it"
+
+// numberAt is the number in a field, of which a malformed line may lack some.
+func (r record) numberAt(field int) (int64, bool) {
+	if field < 0 || field >= len(r) || r[0] == "" {
+		return 0, false
+	}
+	return number(strings.TrimSpace(r[field]))
 }
 
 func splitEnd(line string) row {
@@ -157,6 +182,9 @@ type edit struct {
 	// added are in their order.
 	added   []record
 	records []Record
+	// contested are the keys of records that were removed in the source, and are
+	// not here.
+	contested map[string]bool
 }
 
 // after is a table's record after an edit; nil where there is none.
@@ -183,6 +211,12 @@ func (t *table) all(e *edit) []record {
 	}
 	return append(all, e.added...)
 }
+
+// holding are the records after an edit, and what there is of others.
+func (t *table) holding(e *edit) []record { return append(t.all(e), t.held...) }
+
+// holdingNow are the records without an edit.
+func (t *table) holdingNow() []record { return t.holding(&edit{}) }
 
 // render is the file after an edit. Additions go before the lines for NIS at
 // its end, which would hide them.

@@ -2,6 +2,7 @@ package synclist
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -64,16 +65,16 @@ func TestMergeRecords(t *testing.T) {
 		{"group password", "gshadow", "g:" + h0 + "::", "g:!::", "g:" + h1 + "::", "g:!" + h1 + "::", []string{`"g": conflict password (password changed on both sides; locked, as in the source)`}},
 
 		{"ranges", "subuid", "a:1000:10\nb:2000:10\nc:5000:1", "a:1000:10\na:3000:10\nc:5000:1", "a:1000:10\nb:2000:10\nd:4000:10\nc:5000:1", "a:1000:10\nd:4000:10\nc:5000:1\na:3000:10\n", []string{`"b:2000:10": removed (removed in the source)`, `"a:3000:10": added (new in the source)`}},
-		{"range taken", "subuid", "", "a:1000:10", "b:1009:10", "b:1009:10", []string{`"a:1000:10": conflict (not added: in the target, part of the range belongs to "b")`}},
+		{"range taken", "subuid", "", "a:1000:10", "b:1009:10", "b:1009:10", []string{`"a:1000:10": conflict (not added, since in the target, part of the range belongs to "b")`}},
 		{"range beside", "subgid", "", "a:1000:9", "b:1009:10", "b:1009:10\na:1000:9\n", []string{`"a:1000:9": added (new in the source)`}},
 		{"range of the same user", "subgid", "", "a:1000:99", "a:1009:10", "a:1009:10\na:1000:99\n", []string{`"a:1000:99": added (new in the source)`}},
 
-		{"uid taken", "passwd", "z:x:9:9::/:", "z:x:9:9::/:\na:x:1001:9::/:", "z:x:9:9::/:\nb:x:1001:9::/:", "z:x:9:9::/:\nb:x:1001:9::/:", []string{`"a": conflict (not added: uid 1001 is that of "b" in the target)`}},
+		{"uid taken", "passwd", "z:x:9:9::/:", "z:x:9:9::/:\na:x:1001:9::/:", "z:x:9:9::/:\nb:x:1001:9::/:", "z:x:9:9::/:\nb:x:1001:9::/:", []string{`"a": conflict (not added, since uid 1001 is that of "b" in the target)`}},
 		{"uid changed to a taken one", "passwd", "z:x:9:9::/:", "z:x:8:9::/:/s", "z:x:9:9::/:\nb:x:8:9::/:", "z:x:9:9::/:/s\nb:x:8:9::/:", []string{`"z": merged shell (changed in the source alone)`, `"z": conflict uid (not taken: uid 8 is that of "b" in the target)`}},
 		{"uid shared before", "passwd", "r:x:0:0::/:\ntoor:x:0:0::/:", "r:x:0:0::/:\ntoor:x:0:0::/:\nalso:x:0:0::/:", "r:x:0:0::/:\ntoor:x:0:0::/:/s", "r:x:0:0::/:\ntoor:x:0:0::/:/s\nalso:x:0:0::/:\n", []string{`"also": added (new in the source)`}},
 		{"uid freed in the source", "passwd", "a:x:5:5::/:\nz:x:9:9::/:", "b:x:5:5::/:\nz:x:9:9::/:", "a:x:5:5::/:\nz:x:9:9::/:", "z:x:9:9::/:\nb:x:5:5::/:\n", []string{`"a": removed (removed in the source)`, `"b": added (new in the source)`}},
-		{"renamed, but changed in the target", "passwd", "a:x:5:5::/:\nz:x:9:9::/:", "b:x:5:5::/:\nz:x:9:9::/:", "a:x:5:5::/:/s\nz:x:9:9::/:", "a:x:5:5::/:/s\nz:x:9:9::/:", []string{`"a": conflict shell (removed in the source, changed in the target)`, `"b": conflict (not added: uid 5 is that of "a" in the target)`}},
-		{"gid taken", "group", "", "a:x:1001:", "b:x:1001:", "b:x:1001:", []string{`"a": conflict (not added: gid 1001 is that of "b" in the target)`}},
+		{"renamed, but changed in the target", "passwd", "a:x:5:5::/:\nz:x:9:9::/:", "b:x:5:5::/:\nz:x:9:9::/:", "a:x:5:5::/:/s\nz:x:9:9::/:", "a:x:5:5::/:/s\nz:x:9:9::/:", []string{`"a": conflict shell (removed in the source, changed in the target)`, `"b": conflict (not added, since uid 5 is that of "a" in the target)`}},
+		{"gid taken", "group", "", "a:x:1001:", "b:x:1001:", "b:x:1001:", []string{`"a": conflict (not added, since gid 1001 is that of "b" in the target)`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t, files{c.file: c.base}, files{c.file: c.src}, files{c.file: c.tgt})
@@ -125,9 +126,9 @@ func TestMergeFiles(t *testing.T) {
 		uid, gid int
 		why      string
 	}{
-		{"uid taken", 1001, 1002, `not added: uid 1001 is that of "b" in the target`},
-		{"gid taken", 1002, 1001, `not added: gid 1001 is that of group "b" in the target`},
-		{"both taken", 1001, 1001, `not added: `},
+		{"uid taken", 1001, 1002, `not added, since uid 1001 is that of "b" in the target`},
+		{"gid taken", 1002, 1001, `not added, since gid 1001 is that of group "b" in the target`},
+		{"both taken", 1001, 1001, `not added, since `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			src := with(user("a", c.uid, c.gid))
@@ -177,7 +178,7 @@ func TestMergeFiles(t *testing.T) {
 		tgt["passwd"] += "root:x:0:0::/:\n"
 		l := newLab(t, b, src, tgt)
 		r := l.apply(list)
-		assert.Equal(t, `"/passwd": conflict (in the target, two records for "root")`, find(t, r, "/passwd").String())
+		assert.Equal(t, `"/passwd": same`, find(t, r, "/passwd").String())
 		assert.Contains(t, l.read("shadow"), "u:!")
 	})
 }
@@ -197,13 +198,15 @@ func TestMergeRefusals(t *testing.T) {
 		base, src, tgt files
 		want           string
 	}{
-		{"doubled in the source", files{"passwd": a}, files{"passwd": a + a}, files{"passwd": a}, `"/passwd": conflict (in the source, two records for "a")`},
-		{"doubled in the base", files{"passwd": a + a}, files{"passwd": a}, files{"passwd": a}, `"/passwd": conflict (in the base, two records for "a")`},
+		{"doubled in the source", files{"passwd": a}, files{"passwd": a + a}, files{"passwd": a}, "\"/passwd\": refused\n  \"a\": refused (in the source there are two records for it)"},
+		{"doubled in the base", files{"passwd": a + a}, files{"passwd": a}, files{"passwd": a}, `"/passwd": same`},
+		{"doubled in the base, changed in the source", files{"passwd": a + a}, files{"passwd": "a:!:1:1::/:\n"}, files{"passwd": a}, "\"/passwd\": merged\n  \"a\": conflict password (password changed on both sides; locked, as in the source)"},
+		{"doubled in the base, removed in the source", files{"passwd": a + a}, files{"passwd": "b:x:2:2::/:\n"}, files{"passwd": a + "b:x:2:2::/:\n"}, "\"/passwd\": refused\n  \"a\": refused (in the base there are two records for it)"},
 		{"nothing in the source", files{"passwd": a}, files{"passwd": "\n"}, files{"passwd": a}, `"/passwd": conflict (in the source there is no record at all)`},
 		{"no source", files{"passwd": a}, files{}, files{"passwd": a}, `"/passwd": skipped (not in the source)`},
 		{"no target", files{}, files{"passwd": a}, files{}, `"/passwd": copied (new in the source)`},
 		{"a symlink", files{"passwd": a}, files{"passwd": a}, files{"passwd": "-> /etc/passwd"}, `"/passwd": refused (it is a symlink in the target; MERGE is for files)`},
-		{"a hash for a name", files{}, files{"passwd": h0 + ":x:1:1::/:\n" + h0 + ":x:1:1::/:\n"}, files{"passwd": a}, `"/passwd": conflict (in the source, two records for "line 2")`},
+		{"a hash for a name", files{}, files{"passwd": h0 + ":x:1:1::/:\n" + h0 + ":x:1:1::/:\n"}, files{"passwd": a}, "\"/passwd\": refused\n  \"line 1\": refused (in the source there are two records for it)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t, c.base, c.src, c.tgt)
@@ -212,8 +215,13 @@ func TestMergeRefusals(t *testing.T) {
 	}
 	t.Run("too large", func(t *testing.T) {
 		l := newLab(t, files{"passwd": a}, files{"passwd": strings.Repeat("#", maxRecords) + "\n"}, files{"passwd": a})
-		_, err := Apply(t.Context(), mustParse(t, "/passwd MERGE"), l.sides, Options{})
-		assert.EqualError(t, err, `sync "/passwd": in the source: a record file is larger than 16 MiB`)
+		require.NoError(t, os.WriteFile(l.path("base", "shadow"), []byte("a:*:1::::::\n"), 0o600))
+		l.put("src", files{"shadow": "a:!:1::::::\n"})
+		l.put("tgt", files{"shadow": "a:*:1::::::\n"})
+		r := l.apply("/passwd MERGE\n/shadow MERGE")
+		assert.Equal(t, `"/passwd": refused (in the source it is larger than 16 MiB; MERGE is for smaller files)`, find(t, r, "/passwd").String())
+		assert.Equal(t, a, l.read("passwd"))
+		assert.Equal(t, "a:!:1::::::\n", l.read("shadow"), "the rest goes on")
 	})
 }
 

@@ -10,6 +10,10 @@ import (
 // missing settles a name that the source has not.
 func (w *walk) missing(ctx context.Context, t three) error {
 	top := t.name == w.top
+	var err error
+	if t.base, err = w.ancestor(t, wholly(ctx, t.name)); err != nil {
+		return err
+	}
 	switch {
 	case !t.tgt.there || !t.base.there:
 		// Nobody has it, or the target alone.
@@ -24,7 +28,7 @@ func (w *walk) missing(ctx context.Context, t three) error {
 		// Rather a mount that is missing than thousands of files removed.
 		w.item(t, Skipped, "the whole directory is missing in the source; REMOVE is for what is in it")
 	default:
-		_, err := w.remove(ctx, t)
+		_, err = w.remove(ctx, t)
 		return err
 	}
 	return nil
@@ -45,7 +49,7 @@ func (w *walk) remove(ctx context.Context, t three) (gone bool, err error) {
 			return false, err
 		}
 	}
-	differs, err := differences(t.name, t.tgt, t.base)
+	differs, err := differences(ctx, t.name, t.tgt, t.base)
 	if err != nil {
 		return false, err
 	}
@@ -58,13 +62,14 @@ func (w *walk) remove(ctx context.Context, t three) (gone bool, err error) {
 		return false, nil
 	}
 	removed := len(w.report.Items)
-	err = w.do(t, Item{Action: Removed, Why: "removed in the source"}, 0, func() (int64, error) {
+	err = w.do(ctx, t, Item{Action: Removed, Why: "removed in the source"}, 0, func() (int64, error) {
 		return 0, w.sides.Target.Remove(t.name)
 	})
 	if err != nil {
 		return false, err
 	}
-	return w.report.Items[removed].Action == Removed, nil
+	items := w.report.Items[removed:]
+	return len(items) > 0 && items[0].Action == Removed, nil
 }
 
 // removeChildren tells whether nothing is left in a directory.
@@ -76,7 +81,7 @@ func (w *walk) removeChildren(ctx context.Context, t three) (empty bool, err err
 	empty = true
 	for _, n := range names {
 		name := treecopy.Join(t.name, n)
-		if w.elsewhere(name) || w.shared(w.line, name) {
+		if w.elsewhere(name) || w.shared(w.line, name) || w.tooLong(name) {
 			empty = false
 			continue
 		}
@@ -89,11 +94,15 @@ func (w *walk) removeChildren(ctx context.Context, t three) (empty bool, err err
 			empty = false
 			continue
 		}
+		if child.base, err = w.ancestor(child, wholly(ctx, name)); err != nil {
+			return false, err
+		}
 		gone, err := w.remove(ctx, child)
 		if err != nil {
 			return false, err
 		}
 		empty = empty && gone
 	}
+	w.more(t.name)
 	return empty, nil
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"snapbe/internal/treecopy"
@@ -26,10 +27,15 @@ type Sides struct {
 	Since time.Time
 	// Origin, where there is one, is an ancestor older than Base. What neither
 	// it nor the target has was never taken away in the target: the source
-	// gained it, though Base has it already.
+	// gained it, though Base has it already. And what the target still has as
+	// Origin has it never changed there, so that Origin takes Base's place. It
+	// is of use where the last sync was from the target to the source: where it
+	// was the same way as this one, that has looked back already.
 	Origin *treecopy.Tree
 	// Was, where there is one, is the target as the last sync between the two
-	// left it.
+	// left it, not older. What is otherwise there now, the target has changed
+	// since, though it be back to Origin. Without it, nothing that is locked in
+	// the target is opened, and nothing removed, for the sake of Origin.
 	Was *treecopy.Tree
 	// Shared tells that a path lies on storage that all BEs have in common, and
 	// why; it is left out then, with all beneath it. It may be nil.
@@ -42,11 +48,13 @@ type Options struct {
 	Strict bool
 }
 
-// ConflictError tells that a line marked STRICT could not be settled. Nothing
-// was written.
+// ConflictError tells that a line marked STRICT could not be settled.
 type ConflictError struct {
 	// Items are the conflicts and refusals.
 	Items []Item
+	// Late tells that this was only found out when it was written to, and the
+	// other files with it. Otherwise nothing was written.
+	Late bool
 }
 
 func (e *ConflictError) Error() string {
@@ -54,7 +62,11 @@ func (e *ConflictError) Error() string {
 	if n := len(e.Items) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("%s%s, which must be settled before anything is written", e.Items[0], more)
+	what := "which must be settled before anything is written"
+	if e.Late {
+		what = "as was only found out when other files had been written"
+	}
+	return fmt.Sprintf("%s%s, %s", e.Items[0], more, what)
 }
 
 // Plan judges every file of a list, and changes nothing. The bytes of its
@@ -68,7 +80,8 @@ func Plan(ctx context.Context, list List, sides Sides) (*Report, error) {
 // Apply judges every file of a list and brings the target up to date, file by
 // file, each of them at every instant old or new. Run again, it finds nothing
 // to do. Where a line is marked STRICT and cannot be settled it returns a
-// *ConflictError before the first write. A file that cannot be read or written
+// *ConflictError before the first write; what changed since then may make it one
+// that is Late. A file that cannot be read or written
 // is an error that names it; the report tells what was done until then.
 func Apply(ctx context.Context, list List, sides Sides, options Options) (*Report, error) {
 	strict := options.Strict
@@ -84,7 +97,13 @@ func Apply(ctx context.Context, list List, sides Sides, options Options) (*Repor
 			return report, &ConflictError{Items: open}
 		}
 	}
-	return run(ctx, list, sides, true)
+	report, err := run(ctx, list, sides, true)
+	if err == nil && strict {
+		if open := report.unsettled(options.Strict); len(open) > 0 {
+			err = &ConflictError{Items: open, Late: true}
+		}
+	}
+	return report, err
 }
 
 // syncer goes through a list.
@@ -95,15 +114,25 @@ type syncer struct {
 	lines  map[string]Line
 	write  bool
 	report *Report
+	// rejectedUIDs are the numbers of users that do not mean in the target who
+	// they mean in the source, with the reasons: what is new must not be theirs.
+	rejectedUIDs map[int]string
+	seen         contents
 }
 
 func run(ctx context.Context, list List, sides Sides, write bool) (*Report, error) {
-	s := &syncer{sides: sides, lines: map[string]Line{}, write: write, report: &Report{}}
+	s := &syncer{
+		sides: sides, lines: map[string]Line{}, write: write, report: &Report{},
+		rejectedUIDs: map[int]string{}, seen: contents{},
+	}
 	for _, l := range list {
 		s.lines[l.Path] = l
 	}
 	merged := map[string]bool{}
-	for _, l := range list {
+	// Accounts come first: whose a file is they decide.
+	files := slices.DeleteFunc(slices.Clone(list), func(l Line) bool { return l.Mode == Merge })
+	accounts := slices.DeleteFunc(slices.Clone(list), func(l Line) bool { return l.Mode != Merge })
+	for _, l := range slices.Concat(accounts, files) {
 		var err error
 		switch l.Mode {
 		case Overwrite:

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"slices"
 )
 
 // chunk is how much is read at a time, and the longest line that is compared
@@ -77,7 +80,32 @@ func (w *whole) Read(p []byte) (int, error) {
 	return n, err
 }
 
-var errShrunk = errors.New("it became shorter while it was read")
+var errShrunk = errors.New("it was rotated or cut off while it was read")
+
+// settled tells by errShrunk of a log that was rotated while its files were
+// opened one after the other: one of them is in the text twice, or shorter now.
+func (t text) settled() error {
+	var all []fs.FileInfo
+	for _, s := range t {
+		f, ok := s.file.(*os.File)
+		if z, packed := s.file.(*unpacked); packed {
+			f, ok = z.file, true
+		}
+		if !ok {
+			continue
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		twice := slices.ContainsFunc(all, func(other fs.FileInfo) bool { return os.SameFile(info, other) })
+		if _, plain := s.file.(*os.File); twice || plain && info.Size() < s.off+s.size {
+			return errShrunk
+		}
+		all = append(all, info)
+	}
+	return nil
+}
 
 // ReadAt reads as of io.ReaderAt.
 func (t text) ReadAt(p []byte, off int64) (int, error) {

@@ -18,7 +18,7 @@ type shareCmd struct {
 }
 
 type shareInitCmd struct {
-	Dirs []string `name:"dir" placeholder:"NAME" sep:"none" complete:"none" help:"A directory of /var; may be given several times. Without it: log, mail, spool, tmp and crash, those that there are."`
+	Dirs []string `name:"dir" placeholder:"NAME" sep:"none" complete:"none" help:"A directory of /var; may be given several times. Without it: log, mail, spool and crash, those that there are."`
 	asking
 }
 

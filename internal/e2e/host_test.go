@@ -29,7 +29,9 @@ var work string
 
 func TestMain(m *testing.M) {
 	var err error
-	if work = os.Getenv("XXX_WORK"); work != "" {
+	// While working on one: hosts are kept there between runs, and get the new
+	// package.
+	if work = os.Getenv("SNAPBE_E2E_WORK"); work != "" {
 		os.Exit(m.Run())
 	}
 	if work, err = os.MkdirTemp("", "snapbe-e2e-"); err != nil {
@@ -71,12 +73,12 @@ func adopted(t *testing.T, release, layout string) *lab.Machine {
 		install(t, m)
 		adopt(t, m, layout)
 	})
-	mm := lab.Resume(t, lab.Config{Image: image})
-	if os.Getenv("XXX_WORK") != "" {
-		mm.Copy(pkg(t), "/root/snapbe.deb", 0o644)
-		mm.MustRun("dpkg -i --force-confnew /root/snapbe.deb 2>&1")
+	m := lab.Resume(t, lab.Config{Image: image})
+	if os.Getenv("SNAPBE_E2E_WORK") != "" {
+		m.Copy(pkg(t), "/root/snapbe.deb", 0o644)
+		m.MustRun("dpkg -i --force-confnew /root/snapbe.deb 2>&1")
 	}
-	return mm
+	return m
 }
 
 // install puts the package on a plain host, by apt.

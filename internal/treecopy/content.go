@@ -2,6 +2,7 @@ package treecopy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -32,7 +33,9 @@ type sparse struct {
 }
 
 func newSparse(f *os.File, info Info) *sparse {
-	return &sparse{f: f, size: info.Size, whole: time.Since(info.Changed) < settled}
+	// In a snapshot there is nothing that is not on disk, however young.
+	young := time.Since(info.Changed) < settled && (info.Size <= chunk || !frozen(f, info.Mount))
+	return &sparse{f: f, size: info.Size, whole: young}
 }
 
 // data tells where the data at or after an offset begins, and where that ends;
@@ -75,13 +78,16 @@ func (s *sparse) read(buf []byte, off int64) error {
 	return err
 }
 
-// copyContent copies what info tells of, and returns how many were not in holes. It
-// reads and writes rather than to call copy_file_range(2), which gave wrong
-// data on OpenZFS 2.2.0.
-func copyContent(to, from *os.File, info Info) (int64, error) {
+// copyContent copies what info tells of, and returns how many bytes were
+// written: zeros are not, wherever they came from. It reads and writes rather
+// than to call copy_file_range(2), which gave wrong data on OpenZFS 2.2.0.
+func copyContent(ctx context.Context, to, from *os.File, info Info) (int64, error) {
 	s, buf := newSparse(from, info), make([]byte, min(info.Size, chunk))
 	var written int64
 	for off := int64(0); off < s.size; {
+		if err := ctx.Err(); err != nil {
+			return written, err
+		}
 		start, end, err := s.data(off)
 		if err != nil {
 			return written, err
@@ -90,17 +96,44 @@ func copyContent(to, from *os.File, info Info) (int64, error) {
 		if err := s.read(b, start); err != nil {
 			return written, err
 		}
-		if err := writeData(to, b, start); err != nil {
+		n, err := writeData(to, b, start)
+		if written += n; err != nil {
 			return written, err
 		}
-		written += int64(len(b))
 		off = start + int64(len(b))
 	}
 	return written, to.Truncate(s.size)
 }
 
-// writeData writes all pages but those of zeros.
-func writeData(to *os.File, b []byte, off int64) error {
+// writeAll writes what a reader has, as copyContent does.
+func writeAll(to *os.File, from io.Reader) (int64, error) {
+	buf := make([]byte, chunk)
+	var written, size int64
+	for {
+		// Not io.ReadFull: to it, a reader that breaks off is one that ends.
+		n, err := 0, error(nil)
+		for n < len(buf) && err == nil {
+			var more int
+			more, err = from.Read(buf[n:])
+			n += more
+		}
+		if err != nil && err != io.EOF {
+			return written, err
+		}
+		w, werr := writeData(to, buf[:n], size)
+		written, size = written+w, size+int64(n)
+		if werr != nil {
+			return written, werr
+		}
+		if err != nil {
+			return written, to.Truncate(size)
+		}
+	}
+}
+
+// writeData writes all pages but those of zeros, and tells how much that was.
+func writeData(to *os.File, b []byte, off int64) (int64, error) {
+	var written int64
 	for len(b) > 0 {
 		n, zero := 0, isZero(b[:min(page, len(b))])
 		for n < len(b) && isZero(b[n:min(n+page, len(b))]) == zero {
@@ -108,12 +141,13 @@ func writeData(to *os.File, b []byte, off int64) error {
 		}
 		if !zero {
 			if _, err := to.WriteAt(b[:n], off); err != nil {
-				return err
+				return written, err
 			}
+			written += int64(n)
 		}
 		b, off = b[n:], off+int64(n)
 	}
-	return nil
+	return written, nil
 }
 
 var zeros [page]byte
@@ -121,9 +155,12 @@ var zeros [page]byte
 func isZero(b []byte) bool { return bytes.Equal(b, zeros[:len(b)]) }
 
 // sameContent compares two files of one size.
-func sameContent(a, b *sparse) (bool, error) {
+func sameContent(ctx context.Context, a, b *sparse) (bool, error) {
 	bufA, bufB := make([]byte, min(a.size, chunk)), make([]byte, min(a.size, chunk))
 	for off := int64(0); off < a.size; {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
 		startA, endA, err := a.data(off)
 		if err != nil {
 			return false, err

@@ -39,9 +39,9 @@ func TestCopyKeepsAttributes(t *testing.T) {
 	}
 	for range 2 {
 		for _, name := range []string{"f", "d", "l"} {
-			_, err := to.Copy(from, name, name)
+			_, err := to.Copy(t.Context(), from, name, name)
 			require.NoError(t, err)
-			same, err := Same(from, name, to, name)
+			same, err := Same(t.Context(), from, name, to, name)
 			require.NoError(t, err)
 			assert.True(t, same, name)
 		}
@@ -63,7 +63,7 @@ func TestCopyKeepsSetuid(t *testing.T) {
 	require.NoError(t, unix.Chmod(file, 0o6755))
 	require.NoError(t, unix.Chmod(filepath.Join(src, "d"), 0o3777))
 	for _, name := range []string{"f", "d"} {
-		_, err := to.Copy(from, name, name)
+		_, err := to.Copy(t.Context(), from, name, name)
 		require.NoError(t, err)
 	}
 	st, err := os.Stat(filepath.Join(dst, "f"))
@@ -84,12 +84,12 @@ func TestCopyDoesNotInheritACLs(t *testing.T) {
 	if !setX(t, in, defaultACL, acl(6, 4)) {
 		t.Skip("no ACLs on this file system")
 	}
-	_, err := to.Copy(from, "f", "in/f")
+	_, err := to.Copy(t.Context(), from, "f", "in/f")
 	require.NoError(t, err)
-	_, err = to.CopyTree(from, "d", "in/d")
+	_, err = to.CopyTree(t.Context(), from, "d", "in/d")
 	require.NoError(t, err)
 	for _, name := range []string{"f", "d", "d/f"} {
-		same, err := Same(from, name, to, "in/"+name)
+		same, err := Same(t.Context(), from, name, to, "in/"+name)
 		require.NoError(t, err)
 		assert.True(t, same, name)
 		info, err := to.Lstat("in/" + name)
@@ -141,11 +141,11 @@ func TestSame(t *testing.T) {
 			put(t, dirA, name, "x")
 			path := put(t, dirB, name, "x")
 			require.NoError(t, os.Chtimes(path, longAgo, longAgo))
-			same, err := Same(a, name, b, name)
+			same, err := Same(t.Context(), a, name, b, name)
 			require.NoError(t, err)
 			assert.True(t, same, "times do not count")
 			change(path)
-			same, err = Same(a, name, b, name)
+			same, err = Same(t.Context(), a, name, b, name)
 			require.NoError(t, err)
 			assert.False(t, same)
 		})
@@ -160,7 +160,7 @@ func TestSameForSpecialFiles(t *testing.T) {
 	}
 	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
 	for name, want := range map[string]bool{"also": true, "zero": false, "fifo": false} {
-		same, err := Same(tree, "null", tree, name)
+		same, err := Same(t.Context(), tree, "null", tree, name)
 		require.NoError(t, err)
 		assert.Equal(t, want, same, name)
 	}
@@ -192,14 +192,14 @@ func TestSparse(t *testing.T) {
 	tree, dir := newTree(t)
 	huge(t, filepath.Join(dir, "f"))
 	start := time.Now()
-	n, err := tree.Copy(tree, "f", "g")
+	n, err := tree.Copy(t.Context(), tree, "f", "g")
 	require.NoError(t, err)
 	assert.Less(t, n, int64(1<<20))
-	report, err := tree.CopyTree(tree, "f", "h")
+	report, err := tree.CopyTree(t.Context(), tree, "f", "h")
 	require.NoError(t, err)
 	assert.Equal(t, n, report.Bytes)
 	for _, name := range []string{"g", "h"} {
-		same, err := Same(tree, "f", tree, name)
+		same, err := Same(t.Context(), tree, "f", tree, name)
 		require.NoError(t, err)
 		assert.True(t, same)
 		assert.LessOrEqual(t, blocks(t, filepath.Join(dir, name)), blocks(t, filepath.Join(dir, "f")))
@@ -210,13 +210,13 @@ func TestSparse(t *testing.T) {
 	defer f.Close()
 	_, err = f.WriteAt([]byte{0}, 7<<30)
 	require.NoError(t, err)
-	same, err := Same(tree, "f", tree, "g")
+	same, err := Same(t.Context(), tree, "f", tree, "g")
 	require.NoError(t, err)
 	assert.True(t, same, "zeros are what a hole is")
 	_, err = f.WriteAt([]byte{1}, 8<<30)
 	require.NoError(t, err)
 	for _, pair := range [][2]string{{"f", "g"}, {"g", "f"}} {
-		same, err = Same(tree, pair[0], tree, pair[1])
+		same, err = Same(t.Context(), tree, pair[0], tree, pair[1])
 		require.NoError(t, err)
 		assert.False(t, same)
 	}
@@ -238,14 +238,14 @@ func TestContentOfManyShapes(t *testing.T) {
 			"zeros": make([]byte, chunk+1), "zeroed": zeroed,
 		} {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o644))
-			_, err := tree.Copy(tree, name, name+" copy")
+			_, err := tree.Copy(t.Context(), tree, name, name+" copy")
 			require.NoError(t, err)
 			assert.Equal(t, string(content), get(t, dir, name+" copy"), name)
-			same, err := Same(tree, name, tree, name+" copy")
+			same, err := Same(t.Context(), tree, name, tree, name+" copy")
 			require.NoError(t, err)
 			assert.True(t, same)
 		}
-		same, err := Same(tree, "more", tree, "zeroed")
+		same, err := Same(t.Context(), tree, "more", tree, "zeroed")
 		require.NoError(t, err)
 		assert.False(t, same)
 	}
@@ -270,7 +270,7 @@ func TestCopyTree(t *testing.T) {
 		}
 	})
 	require.NoError(t, os.Chtimes(filepath.Join(src, "d/sub"), longAgo, longAgo))
-	report, err := to.CopyTree(from, "d", "d")
+	report, err := to.CopyTree(t.Context(), from, "d", "d")
 	require.NoError(t, err)
 	assert.Equal(t, CopyReport{Files: 5, Bytes: 2, Refused: []string{"d/fifo", "d/sock"}}, report)
 
@@ -286,9 +286,9 @@ func TestCopyTree(t *testing.T) {
 		return out
 	}
 	assert.Equal(t, drop(listing(t, src)), drop(listing(t, dst)))
-	_, err = to.CopyTree(from, "d", "d")
+	_, err = to.CopyTree(t.Context(), from, "d", "d")
 	assert.ErrorIs(t, err, fs.ErrExist)
-	_, err = from.CopyTree(from, "d", "d/sub/d")
+	_, err = from.CopyTree(t.Context(), from, "d", "d/sub/d")
 	assert.ErrorContains(t, err, "into itself")
 }
 
@@ -306,7 +306,7 @@ func TestCopyTreeWithSpecials(t *testing.T) {
 	require.NoError(t, os.Chown(filepath.Join(d, "fifo"), 12, 34))
 	require.NoError(t, unix.Chmod(filepath.Join(d, "null"), 0o666))
 	require.NoError(t, os.Link(filepath.Join(d, "fifo"), filepath.Join(d, "fifo2")))
-	report, err := to.CopyTree(from, "d", "d", WithSpecials)
+	report, err := to.CopyTree(t.Context(), from, "d", "d", WithSpecials)
 	require.NoError(t, err)
 	assert.Equal(t, CopyReport{Files: 5}, report)
 	assert.Equal(t, listing(t, d), listing(t, filepath.Join(dst, "d")))

@@ -1,6 +1,7 @@
 package treecopy
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,7 +14,7 @@ import (
 // stay hard links. All is on disk when it returns, but a directory is not
 // whole until then: make it beside its place, and rename it. What an error
 // leaves behind is the caller's to remove.
-func (t *Tree) CopyTree(from *Tree, name, as string, options ...CopyOption) (CopyReport, error) {
+func (t *Tree) CopyTree(ctx context.Context, from *Tree, name, as string, options ...CopyOption) (CopyReport, error) {
 	c := copier{from: from, to: t, links: map[inode]string{}}
 	for _, o := range options {
 		c.specials = c.specials || o == WithSpecials
@@ -25,7 +26,7 @@ func (t *Tree) CopyTree(from *Tree, name, as string, options ...CopyOption) (Cop
 	if _, err := t.Peek(as); err == nil {
 		return c.report, fmt.Errorf("copy to %q: %w", as, fs.ErrExist)
 	}
-	if err := c.copy(name, as); err != nil {
+	if err := c.copy(ctx, name, as); err != nil {
 		return c.report, err
 	}
 	return c.report, t.syncAt(in)
@@ -43,13 +44,16 @@ type copier struct {
 	report CopyReport
 }
 
-func (c *copier) copy(name, as string) error {
+func (c *copier) copy(ctx context.Context, name, as string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	info, err := c.from.Peek(name)
 	if err != nil {
 		return err
 	}
 	if info.Kind == Dir {
-		return c.copyDir(name, as)
+		return c.copyDir(ctx, name, as)
 	}
 	dir, base, err := c.to.parent(as)
 	if err != nil {
@@ -60,7 +64,7 @@ func (c *copier) copy(name, as string) error {
 	if first, ok := c.links[id]; ok && info.Links > 1 {
 		return c.link(first, dir, base, as)
 	}
-	if err := c.copyOne(name, info, dir, base, as); err != nil {
+	if err := c.copyOne(ctx, name, info, dir, base, as); err != nil {
 		return err
 	}
 	if info.Links > 1 && (info.Kind != Special || c.specials) {
@@ -86,7 +90,7 @@ func (c *copier) link(first string, dir int, base, as string) error {
 }
 
 // copyOne copies what is not a directory.
-func (c *copier) copyOne(name string, info Info, dir int, base, as string) error {
+func (c *copier) copyOne(ctx context.Context, name string, info Info, dir int, base, as string) error {
 	if info.Kind == Special && !c.specials {
 		c.report.Refused = append(c.report.Refused, name)
 		return nil
@@ -97,7 +101,7 @@ func (c *copier) copyOne(name string, info Info, dir int, base, as string) error
 	c.report.Files++
 	switch info.Kind {
 	case File:
-		return c.copyFile(name, dir, base, as)
+		return c.copyFile(ctx, name, dir, base, as)
 	case Symlink:
 		return createSymlink(dir, base, as, info)
 	}
@@ -126,7 +130,7 @@ func specialType(t fs.FileMode) uint32 {
 	return unix.S_IFBLK
 }
 
-func (c *copier) copyFile(name string, dir int, base, as string) error {
+func (c *copier) copyFile(ctx context.Context, name string, dir int, base, as string) error {
 	f, info, err := c.from.open(name)
 	if err != nil {
 		return err
@@ -134,7 +138,7 @@ func (c *copier) copyFile(name string, dir int, base, as string) error {
 	defer f.Close()
 	c.tellImmutable(name, info)
 	to, n, err := create(dir, base, as, info, func(to *os.File) (int64, error) {
-		return copyContent(to, f, info)
+		return copyContent(ctx, to, f, info)
 	})
 	if err != nil {
 		return err
@@ -149,7 +153,7 @@ func (c *copier) tellImmutable(name string, info Info) {
 	}
 }
 
-func (c *copier) copyDir(name, as string) error {
+func (c *copier) copyDir(ctx context.Context, name, as string) error {
 	info, err := c.from.Lstat(name)
 	if err != nil {
 		return err
@@ -182,7 +186,7 @@ func (c *copier) copyDir(name, as string) error {
 		return err
 	}
 	for _, n := range names {
-		if err := c.copy(Join(name, n), Join(as, n)); err != nil {
+		if err := c.copy(ctx, Join(name, n), Join(as, n)); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package treecopy
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -51,12 +52,12 @@ func everything(tree, src *Tree, name string) map[string]func() error {
 			return err
 		},
 		"write":        func() error { return one(tree.Write(name, strings.NewReader("x"), like())) },
-		"copy":         func() error { return one(tree.Copy(src, "f", name)) },
-		"copy link":    func() error { return one(tree.Copy(src, "link", name)) },
-		"copy dir":     func() error { return one(tree.Copy(src, "dir", name)) },
-		"copy tree":    func() error { return one(tree.CopyTree(src, "dir", name)) },
-		"copy of it":   func() error { return one(src.Copy(tree, name, "copy")) },
-		"tree of it":   func() error { return one(src.CopyTree(tree, name, "copied")) },
+		"copy":         func() error { return one(tree.Copy(context.Background(), src, "f", name)) },
+		"copy link":    func() error { return one(tree.Copy(context.Background(), src, "link", name)) },
+		"copy dir":     func() error { return one(tree.Copy(context.Background(), src, "dir", name)) },
+		"copy tree":    func() error { return one(tree.CopyTree(context.Background(), src, "dir", name)) },
+		"copy of it":   func() error { return one(src.Copy(context.Background(), tree, name, "copy")) },
+		"tree of it":   func() error { return one(src.CopyTree(context.Background(), tree, name, "copied")) },
 		"link":         func() error { return tree.Link("plain", name) },
 		"link of it":   func() error { return tree.Link(name, "linked") },
 		"symlink":      func() error { return tree.Symlink("x", name) },
@@ -66,8 +67,8 @@ func everything(tree, src *Tree, name string) map[string]func() error {
 		"rename":       func() error { return tree.Rename(name, "renamed") },
 		"remove":       func() error { return tree.Remove(name) },
 		"remove all":   func() error { return tree.RemoveAll(name) },
-		"same":         func() error { return one(Same(tree, name, src, "f")) },
-		"same content": func() error { return one(SameContent(src, "f", tree, name)) },
+		"same":         func() error { return one(Same(context.Background(), tree, name, src, "f")) },
+		"same content": func() error { return one(SameContent(context.Background(), src, "f", tree, name)) },
 	}
 }
 
@@ -260,7 +261,7 @@ func TestImmutable(t *testing.T) {
 		_, err = tree.Write("d/f", strings.NewReader("new"), like())
 		assert.EqualError(t, err, `create "d/f": its directory is immutable or append-only (chattr(1)): operation not permitted`)
 	}
-	report, err := tree.CopyTree(tree, "f", "g")
+	report, err := tree.CopyTree(context.Background(), tree, "f", "g")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"f"}, report.Immutable)
 }

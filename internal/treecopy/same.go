@@ -1,6 +1,7 @@
 package treecopy
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"strings"
@@ -8,9 +9,11 @@ import (
 
 // Same tells whether two names hold the same: kind, mode, owner, ACLs and
 // extended attributes, and content, target or device number. Times do not
-// count, nor does what is beneath a directory. Holes are not read. A name that
+// count, nor does what is beneath a directory. Holes are not read, but where a
+// file that may still be written to is so young that they are not to be trusted;
+// that takes until ctx ends, if need be. A name that
 // is missing on either side is fs.ErrNotExist.
-func Same(a *Tree, an string, b *Tree, bn string) (bool, error) {
+func Same(ctx context.Context, a *Tree, an string, b *Tree, bn string) (bool, error) {
 	ia, err := a.Lstat(an)
 	if err != nil {
 		return false, err
@@ -25,7 +28,7 @@ func Same(a *Tree, an string, b *Tree, bn string) (bool, error) {
 	if ia.Kind != File || ia.Device == ib.Device && ia.Inode == ib.Inode {
 		return true, nil
 	}
-	return SameContent(a, an, b, bn)
+	return SameContent(ctx, a, an, b, bn)
 }
 
 // SameAttributes tells whether kind, mode, owner, ACLs and extended attributes
@@ -48,7 +51,7 @@ func ownXattrs(a, b Info) map[string]string {
 }
 
 // SameContent tells whether two regular files have the same content.
-func SameContent(a *Tree, an string, b *Tree, bn string) (bool, error) {
+func SameContent(ctx context.Context, a *Tree, an string, b *Tree, bn string) (bool, error) {
 	fa, ia, err := a.open(an)
 	if err != nil {
 		return false, err
@@ -62,7 +65,7 @@ func SameContent(a *Tree, an string, b *Tree, bn string) (bool, error) {
 	if ia.Size != ib.Size {
 		return false, nil
 	}
-	same, err := sameContent(newSparse(fa, ia), newSparse(fb, ib))
+	same, err := sameContent(ctx, newSparse(fa, ia), newSparse(fb, ib))
 	if err != nil {
 		return false, fmt.Errorf("compare %q with %q: %w", an, bn, err)
 	}

@@ -1,6 +1,7 @@
 package treecopy
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -18,7 +19,11 @@ type Tree struct {
 	// which does not happen if it returns an error: for tests of what a power
 	// cut leaves behind.
 	Before func(what string) error
-	dir    *os.File
+	// NamesLater leaves it to Sync that a file which has taken another one's
+	// place is there after a power cut; its content is on disk before. It
+	// halves the time of many small files.
+	NamesLater bool
+	dir        *os.File
 }
 
 // Open opens the tree below root, which may be closed after that.
@@ -45,25 +50,22 @@ func (t *Tree) before(format string, names ...any) error {
 
 // Write puts a file with that content, and with like's mode, owner, times,
 // ACLs and extended attributes, in name's place: whole or not at all, and on
-// disk when it returns. Before that, nobody may read it who may not in the
-// end. It returns the bytes written. A directory in its place is a *KindError,
-// a symlink is replaced.
+// disk when it returns, but for NamesLater. Before that, nobody may read it who may not in the
+// end. It returns the bytes written, which zeros are not. A directory in its place is a *KindError,
+// a symlink is replaced. It takes as long as content does: a context belongs
+// there.
 //
 // What the filesystem cannot keep of the attributes is an error, but for the
 // labels of security modules (security.selinux), which are the policy's.
 func (t *Tree) Write(name string, content io.Reader, like Info) (int64, error) {
-	return t.put(name, like, func(f *os.File) (int64, error) {
-		// Not io.Copy: it may call copy_file_range(2), which gave wrong data
-		// on OpenZFS 2.2.0.
-		return io.Copy(struct{ io.Writer }{f}, struct{ io.Reader }{content})
-	})
+	return t.put(name, like, func(f *os.File) (int64, error) { return writeAll(f, content) })
 }
 
 // Copy puts a copy of from's name in the place of as, like Write does: of a
 // file, whose holes stay holes, or of a symlink. Of a directory it copies the
 // attributes alone, and makes it where it is missing. It returns the bytes
-// that were copied.
-func (t *Tree) Copy(from *Tree, name, as string) (int64, error) {
+// that were written, which zeros are not. What ends with ctx changes nothing.
+func (t *Tree) Copy(ctx context.Context, from *Tree, name, as string) (int64, error) {
 	info, err := from.Peek(name)
 	if err != nil {
 		return 0, err
@@ -75,7 +77,7 @@ func (t *Tree) Copy(from *Tree, name, as string) (int64, error) {
 			return 0, err
 		}
 		defer f.Close()
-		return t.put(as, info, func(to *os.File) (int64, error) { return copyContent(to, f, info) })
+		return t.put(as, info, func(to *os.File) (int64, error) { return copyContent(ctx, to, f, info) })
 	case Symlink:
 		return 0, t.putSymlink(as, info)
 	case Dir:

@@ -2,7 +2,10 @@
 
 package treecopy
 
-import "os"
+import (
+	"context"
+	"os"
+)
 
 // A Tree cannot be opened here, so that none of its methods is ever called.
 
@@ -39,7 +42,7 @@ func (t *Tree) Mkdir(string, Info) error { return ErrUnsupported }
 func (t *Tree) Sync() error { return ErrUnsupported }
 
 // CopyTree is not supported here.
-func (t *Tree) CopyTree(*Tree, string, string, ...CopyOption) (CopyReport, error) {
+func (t *Tree) CopyTree(context.Context, *Tree, string, string, ...CopyOption) (CopyReport, error) {
 	return CopyReport{}, ErrUnsupported
 }
 
@@ -48,5 +51,7 @@ func (t *Tree) open(string) (*os.File, Info, error) { return nil, Info{}, ErrUns
 func (t *Tree) put(string, Info, func(*os.File) (int64, error)) (int64, error) {
 	return 0, ErrUnsupported
 }
+
+func frozen(*os.File, uint64) bool { return false }
 
 func (t *Tree) putSymlink(string, Info) error { return ErrUnsupported }

@@ -58,7 +58,7 @@ type Info struct {
 // CopyReport tells what CopyTree did.
 type CopyReport struct {
 	// Files is the number of names that were made but for directories, Bytes
-	// what was read.
+	// what was written.
 	Files int
 	Bytes int64
 	// Refused is the names of the special files that were left out.

@@ -122,6 +122,9 @@ func (t *Tree) replace(dir int, base, name string, kind Kind, build func(temp st
 	if err := unix.Renameat(dir, temp, dir, base); err != nil {
 		return fmt.Errorf("replace %q: %w", name, why(dir, base, err))
 	}
+	if t.NamesLater {
+		return nil
+	}
 	return syncDir(dir, name)
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# prepare.sh: installs what build.sh and internal/lab need on a Debian 12 or 13
-# machine, where it is missing. Needs root; run again at will.
+# prepare.sh: installs what the tests, build.sh and internal/lab need on a Debian
+# 12 or 13 machine, where it is missing. Needs root; run again at will.
 set -euo pipefail
 # A root shell that su made may lack the latter.
 PATH=$PATH:/usr/sbin:/sbin
@@ -10,6 +10,8 @@ packages=(
 	mmdebstrap debian-archive-keyring gpg mount e2fsprogs openssh-client util-linux
 	# for the machines
 	qemu-system-x86 qemu-utils
+	# for the package, and for tests that ask the real programs
+	dpkg-dev grub-common mandoc shellcheck fish zsh gzip xz-utils
 )
 
 missing=()
