@@ -141,7 +141,7 @@ func TestThereAndBack(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for _, kind := range []string{plain, unsure, closest} {
-		for range 60 {
+		for range 20 {
 			t.Run("", func(t *testing.T) {
 				h := newHistory(t, r, kind)
 				running := h.debian
