@@ -149,11 +149,17 @@ func readSynclist(root *os.Root) (synclist.List, error) {
 	return list, nil
 }
 
-// refuseStrict refuses conflicts, where the caller or the list wants that.
+// refuseStrict refuses conflicts, where the caller or the list wants that, and
+// accounts that could not be written.
 func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
 	var told []string
 	for _, i := range r.Items {
-		if s.strict || i.Strict {
+		// Accounts that cannot be written at all would never get their locks:
+		// the next sync takes them for told.
+		lost := i.Action == synclist.Refused && slices.ContainsFunc(s.list, func(l synclist.Line) bool {
+			return l.Path == i.Path && l.Mode == synclist.Merge
+		})
+		if s.strict || i.Strict || lost {
 			told = append(told, unsettled(i)...)
 		}
 	}
@@ -168,7 +174,7 @@ func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
 
 // wayOut is what helps where a conflict is not wanted.
 func (s *syncing) wayOut() string {
-	without := "take STRICT off the line"
+	without := "take STRICT off the line, or --no-sync"
 	if s.strict {
 		without = "go on without --strict"
 	}

@@ -388,3 +388,17 @@ func TestLockComesBack(t *testing.T) {
 	require.NoError(t, w.Reboot())
 	assert.Equal(t, strings.Replace(locked, "root:", "root:!", 1), w.File("rpool/ROOT/debian", "etc/shadow"))
 }
+
+// Accounts of a BE that cannot be written would lose a lock for good: the next
+// sync takes it for told.
+func TestSyncOfAccountsThatCannotBeWritten(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	file := filepath.Join(w.ZFS.Dir("rpool/ROOT/be-2"), "etc/shadow")
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, os.Symlink("/etc/elsewhere", file))
+	refused(t, w, be.Activate{Name: "be-2"}, refusal{be.Failed,
+		`activate "be-2": "/etc/shadow": refused (it is a symlink in the target; MERGE is for files)`,
+		"snapbe sync --dry-run be-2 shows all; settle it in one of the two, or take STRICT off the line, or --no-sync"})
+	do(t, w, be.Activate{Name: "be-2", Syncing: be.Syncing{Without: true}})
+}
