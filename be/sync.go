@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
 
 	"snapbe/internal/journal"
-	"snapbe/internal/mount"
 	"snapbe/internal/treecopy"
 	"snapbe/internal/zfs"
 	"snapbe/synclist"
@@ -149,189 +147,6 @@ func readSynclist(root *os.Root) (synclist.List, error) {
 	return list, nil
 }
 
-// refuseStrict refuses conflicts, where the caller or the list wants that, and
-// accounts that could not be written.
-func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
-	var told []string
-	for _, i := range r.Items {
-		// Accounts that cannot be written at all would never get their locks:
-		// the next sync takes them for told.
-		lost := i.Action == synclist.Refused && slices.ContainsFunc(s.list, func(l synclist.Line) bool {
-			return l.Path == i.Path && l.Mode == synclist.Merge
-		})
-		if s.strict || i.Strict || lost {
-			told = append(told, unsettled(i)...)
-		}
-	}
-	switch len(told) {
-	case 0:
-		return nil
-	case 1:
-		return refuse(Failed, s.wayOut(), "%s: %s", what, told[0])
-	}
-	return refuse(Failed, s.wayOut(), "%s: %s (and %d more)", what, told[0], len(told)-1)
-}
-
-// wayOut is what helps where a conflict is not wanted.
-func (s *syncing) wayOut() string {
-	without := "take STRICT off the line, or --no-sync"
-	if s.strict {
-		without = "go on without --strict"
-	}
-	return "snapbe sync --dry-run " + s.target.Name + " shows all; settle it in one of the two, or " + without
-}
-
-// notes tell of what the user should know before: what stays unsettled.
-func (s *syncing) notes() []string {
-	notes := append(slices.Clone(s.base.notes), unsettled(s.report.Items...)...)
-	for _, u := range s.lacks {
-		notes = append(notes, fmt.Sprintf("%q has no %s enabled, which takes over there what changes from now on, and what is shared", s.target.Name, u))
-	}
-	return notes
-}
-
-// unsettled has a line for each conflict and refusal, by file and by record.
-func unsettled(items ...synclist.Item) (lines []string) {
-	open := func(a synclist.Action) bool { return a == synclist.Conflict || a == synclist.Refused }
-	for _, i := range items {
-		records := 0
-		for _, r := range i.Records {
-			if open(r.Action) {
-				records++
-				lines = append(lines, fmt.Sprintf("%q, %s", i.Path, r))
-			}
-		}
-		if records == 0 && open(i.Action) || len(i.Differs) > 0 {
-			i.Records = nil
-			lines = append(lines, i.String())
-		}
-	}
-	return lines
-}
-
-// summary counts the files of a report by what was done with them, and what
-// stays unsettled.
-func summary(r *synclist.Report) string {
-	counts := map[synclist.Action]int{synclist.Kept: r.Kept}
-	for _, i := range r.Items {
-		counts[i.Action]++
-	}
-	var parts []string
-	for _, a := range []synclist.Action{synclist.Copied, synclist.Merged, synclist.Appended, synclist.Prepended, synclist.Removed, synclist.Kept} {
-		if counts[a] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[a], a))
-		}
-	}
-	if n := len(unsettled(r.Items...)); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d not settled", n))
-	}
-	if len(parts) == 0 {
-		return "nothing to do"
-	}
-	return strings.Join(parts, ", ")
-}
-
-// withSides shows f the trees of a sync; of the source the snapshot where one is
-// named, else as it is now.
-func (s *syncing) withSides(ctx context.Context, snap string, readOnly bool, f func(synclist.Sides) error) error {
-	source, err := s.m.tree(ctx, BE{Dataset: s.source.Dataset})
-	if err != nil {
-		return err
-	}
-	if snap != "" {
-		if source, err = s.m.treeAt(ctx, s.source.Dataset+"@"+snap); err != nil {
-			return err
-		}
-	}
-	target, err := s.m.tree(ctx, BE{Dataset: s.target.Dataset})
-	if err != nil {
-		return err
-	}
-	sides := synclist.Sides{Since: s.target.Created}
-	sides.Shared = func(name string) (string, bool) {
-		if why, ok := s.shared(name); ok {
-			return why, ok
-		}
-		return onShare(s.st.shareDirs, name, sides.Source, sides.Target)
-	}
-	show := s.view(source, true, &sides.Source, s.view(s.base.tree, true, &sides.Base,
-		s.view(s.base.origin, true, &sides.Origin, s.view(s.base.was, true, &sides.Was,
-			s.view(target, readOnly, &sides.Target, func() error { return f(sides) })))))
-	return show()
-}
-
-// view makes a call of f with a tree shown in *to; a tree that is nil is not.
-func (s *syncing) view(t mount.Tree, readOnly bool, to **treecopy.Tree, f func() error) func() error {
-	if t == nil {
-		return f
-	}
-	return func() error {
-		return s.m.viewTree(s.relevant(t), readOnly, func(tree *treecopy.Tree) error {
-			*to = tree
-			return f()
-		})
-	}
-}
-
-// viewTree is Host.View for a tree whose files are changed.
-func (m *Manager) viewTree(t mount.Tree, readOnly bool, f func(*treecopy.Tree) error) error {
-	return m.sys.Host.View(t, readOnly, func(root *os.Root) error {
-		tree, err := treecopy.Open(root)
-		if err != nil {
-			return err
-		}
-		tree.Before = m.sys.BeforeFile
-		return errors.Join(f(tree), tree.Close())
-	})
-}
-
-// relevant leaves out the nested datasets that nothing on the list lies in:
-// mounting a hundred of them takes seconds.
-func (s *syncing) relevant(t mount.Tree) mount.Tree {
-	return slices.DeleteFunc(slices.Clone(t), func(e mount.Entry) bool {
-		return e.Dir != "." && !slices.ContainsFunc(s.list, func(l synclist.Line) bool {
-			return within(l.Path, "/"+e.Dir) || within("/"+e.Dir, l.Path)
-		})
-	})
-}
-
-// shared tells why a path is not the BE's own: what is mounted there belongs to
-// all of them.
-func (s *syncing) shared(name string) (why string, ok bool) {
-	at := mount.Mounted{Dir: "/"}
-	for _, mnt := range s.st.mounts {
-		if within(name, mnt.Dir) && len(mnt.Dir) >= len(at.Dir) {
-			at = mnt
-		}
-	}
-	of := func(dataset func(BE) string) bool {
-		return at.FSType == "zfs" && slices.ContainsFunc(s.st.bes, func(b BE) bool { return dataset(b) != "" && within(at.Dataset, dataset(b)) })
-	}
-	switch {
-	case at.Dir == "/" || of(func(b BE) string { return b.Dataset }):
-		return "", false
-	case of(func(b BE) string { return b.BootDataset }):
-		return "on the boot pool, where each boot environment has its own", true
-	}
-	return fmt.Sprintf("on %s, which all boot environments have at %s", at.Dataset, at.Dir), true
-}
-
-// onShare tells of a path that one of the trees has on the share.
-func onShare(dirs []string, name string, trees ...*treecopy.Tree) (why string, ok bool) {
-	for _, d := range dirs {
-		dir := "var/" + d
-		if !within(name, "/"+dir) {
-			continue
-		}
-		for _, t := range trees {
-			if info, err := t.Lstat(dir); err == nil && info.Kind == treecopy.Symlink {
-				return "on the share, which all boot environments have at /var/share", true
-			}
-		}
-	}
-	return "", false
-}
-
 // syncArgs are the record of a sync.
 type syncArgs struct {
 	// Source and Target are root datasets, From is the source's UUID.
@@ -424,22 +239,6 @@ func (s *syncing) apply(ctx context.Context, snap, what string) (report *synclis
 		return report, s.refuseStrict(what, report)
 	}
 	return report, err
-}
-
-// after tells what a sync has done, in a line, and what the plan did not know to
-// stay unsettled.
-func (s *syncing) after(r *synclist.Report) []string {
-	notes := []string{fmt.Sprintf("synced from %q: %s; %s written", s.source.Name, summary(r), humanize.IBytes(uint64(r.Written)))}
-	var known []string
-	if s.report != nil {
-		known = unsettled(s.report.Items...)
-	}
-	for _, line := range unsettled(r.Items...) {
-		if !slices.Contains(known, line) {
-			notes = append(notes, line)
-		}
-	}
-	return notes
 }
 
 // most is more than a sync writes to the target: the files, with what ZFS needs
