@@ -1,15 +1,11 @@
 package synclist
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 
 	"snapbe/internal/treecopy"
 )
@@ -53,18 +49,6 @@ func (w *walk) note(i Item) {
 	w.report.add(w.line, i)
 }
 
-// mostRefused is how many names are told of one by one in a directory, where
-// anybody may have put thousands.
-const mostRefused = 20
-
-// more tells how many more were refused in a directory.
-func (w *walk) more(dir string) {
-	if n := w.refused["/"+dir] - mostRefused; n > 0 {
-		w.report.add(w.line, Item{Path: "/" + dir, Action: Refused, Why: fmt.Sprintf("and %d more in it", n)})
-	}
-	delete(w.refused, "/"+dir)
-}
-
 func (w *walk) item(t three, action Action, format string, args ...any) {
 	w.note(Item{Path: "/" + t.name, Action: action, Why: fmt.Sprintf(format, args...)})
 }
@@ -86,45 +70,6 @@ func (w *walk) entry(ctx context.Context, name string) error {
 	return w.patiently(ctx, name, func() error { return w.once(ctx, name) })
 }
 
-// patiently looks again at what was another thing, or gone, a moment after it
-// was looked at: a source that works is never at rest.
-func (w *walk) patiently(ctx context.Context, name string, f func() error) error {
-	for n := 1; ; n++ {
-		err := f()
-		if !passing(err) || ctx.Err() != nil {
-			return err
-		}
-		if n == looks {
-			w.note(Item{Path: "/" + name, Action: Refused, Why: fmt.Sprintf("it changes whenever it is looked at: %v", err)})
-			return nil
-		}
-	}
-}
-
-// looks is how often a name is looked at.
-const looks = 4
-
-// passing tells of errors that come of a change since the first look.
-func passing(err error) bool {
-	_, link := errors.AsType[*treecopy.LinkError](err)
-	_, kind := errors.AsType[*treecopy.KindError](err)
-	return link || kind || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errShrunk) ||
-		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ESTALE) || errors.Is(err, syscall.ELOOP)
-}
-
-// tooLong refuses a name that cannot be walked to.
-func (w *walk) tooLong(name string) bool {
-	if !tooLong(name) {
-		return false
-	}
-	short := name[:60] + "…" + name[len(name)-60:]
-	w.note(Item{Path: "/" + strings.ToValidUTF8(short, "?"), Action: Refused, Why: fmt.Sprintf("its path is %d bytes long", len(name))})
-	return true
-}
-
-// tooLong leaves room for a new name beside it.
-func tooLong(name string) bool { return len(name) > 1<<15-256 }
-
 func (w *walk) once(ctx context.Context, name string) error {
 	t, skipped, ok, err := w.lookAt(name)
 	if err != nil {
@@ -144,10 +89,6 @@ func (w *walk) once(ctx context.Context, name string) error {
 		return w.directory(ctx, t)
 	}
 	return w.file(ctx, t)
-}
-
-func blocked(t three) Item {
-	return Item{Path: "/" + t.name, Action: Conflict, Why: "a directory that it is in is none in the target"}
 }
 
 // directory syncs a directory of the source, and what is in it.
@@ -347,77 +288,6 @@ func (w *walk) do(ctx context.Context, t three, i Item, size int64, act func() (
 	}
 	w.note(i)
 	return nil
-}
-
-// hindered says why nothing can be put at a name of the target or taken from
-// there, or must not be.
-func (s *syncer) hindered(name string) (why string, err error) {
-	for dir := path.Dir(name); ; dir = path.Dir(dir) {
-		at, err := look(s.sides.Target, dir)
-		switch {
-		case err != nil:
-			return "", err
-		case at.Immutable:
-			return fmt.Sprintf("its directory %q is immutable in the target (chattr(1))", "/"+strings.TrimPrefix(dir, ".")), nil
-		case at.there || dir == ".":
-			return "", nil
-		}
-		// It would be made as it is in the source.
-		at, err = look(s.sides.Source, dir)
-		if err != nil {
-			return "", err
-		}
-		if why := s.foreign(three{src: at}); at.there && why != "" {
-			return fmt.Sprintf("in its directory %q, %s", "/"+dir, why), nil
-		}
-	}
-}
-
-// foreign says why a file would come to belong to somebody else.
-func (s *syncer) foreign(t three) string {
-	why, rejected := s.rejectedUIDs[t.src.UID]
-	if !rejected || t.tgt.there && t.tgt.UID == t.src.UID {
-		return ""
-	}
-	return fmt.Sprintf("it belongs to uid %d, and %s", t.src.UID, why)
-}
-
-// rejectUIDs notes the numbers of the source's users that are not theirs in the
-// target: it has given them to others, or did not take them over.
-func (s *syncer) rejectUIDs(m *merger, e *edit) {
-	if m == nil || m.rejected == nil {
-		return
-	}
-	holder, common := map[int64]string{}, map[int64]bool{}
-	at := m.format.field(uid)
-	for _, r := range m.tgt.all(e) {
-		if n, ok := number(r[at]); ok {
-			holder[n] = r[0]
-			common[n] = common[n] || m.means(r[0], n)
-		}
-	}
-	for _, r := range m.src.rows {
-		if r.record == nil {
-			continue
-		}
-		name := r.record[0]
-		n, ok := number(r.record[at])
-		if !ok || common[n] {
-			continue
-		}
-		if other := holder[n]; other != "" {
-			s.rejectedUIDs[int(n)] = fmt.Sprintf("that is %q in the source and %q in the target", name, other)
-		} else if why := cmp.Or(m.rejected.users[name], m.rejected.uids[name]); why != "" {
-			s.rejectedUIDs[int(n)] = fmt.Sprintf("the user %q, who has it in the source, was not taken over: %s", name, why)
-		}
-	}
-}
-
-// refusable tells of errors that are about one file, and not about the disk.
-func refusable(err error) bool {
-	_, link := errors.AsType[*treecopy.LinkError](err)
-	_, kind := errors.AsType[*treecopy.KindError](err)
-	return link || kind || errors.Is(err, fs.ErrPermission)
 }
 
 // parents makes the directories that a name is in, with the source's
