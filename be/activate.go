@@ -92,6 +92,10 @@ func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
 		previous = def.UUID // a failback that is taken back can be asked for again
 	}
 	what := fmt.Sprintf("fail back to %q", b.Name)
+	if b.Running && r.Reboot {
+		return nil, refuse(Failed, "systemctl reboot boots the one that is chosen; snapbe activate "+b.Name+" stays with this one",
+			"%s: it runs, and another one is chosen already", what)
+	}
 	if r.Share != "" {
 		if b.Running {
 			return nil, refuse(Invalid, "snapbe share restore "+r.Share+" does it now", "%s and the share to %q: it runs already", what, r.Share)
@@ -171,6 +175,12 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 		op.plan.Notes, op.result.Sync, op.alone = s.notes(), s.report, b
 	}
 	op.plan.Notes = append(op.plan.Notes, st.unmovedNote(b)...)
+	if a.share != "" {
+		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("when it boots, all of %s becomes what it was in %s; what came since is then in a snapshot only", shareDir, a.share))
+	}
+	if h, ok := st.handover(); ok && b.Running && h.due(st) && a.syncing.Without {
+		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("gives up what changed last in %s, such as locks of accounts", st.nameOf(h.From)))
+	}
 	if gone != "" {
 		op.plan.Notes = append(op.plan.Notes, "the share "+gone+" has gone: snapbe share init makes it again")
 	}

@@ -107,9 +107,11 @@ var crashCases = []crashCase{
 		w.Put("rpool/ROOT/be-2", "etc/adjtime", "three\n")
 	}, be.Failback{}, false},
 	{"share", func(t *testing.T, w *betest.World) {
-		w.Put("rpool/ROOT/debian", "var/mail/ann", "a letter\n")
+		putVar(w, "debian", "mail/ann", "a letter\n")
 	}, be.ShareInit{Dirs: []string{"mail"}}, false},
 	{"share more", func(t *testing.T, w *betest.World) {
+		putVar(w, "debian", "mail/ann", "a letter\n")
+		putVar(w, "debian", "spool/x", "x")
 		do(t, w, be.ShareInit{Dirs: []string{"mail"}})
 	}, be.ShareInit{Dirs: []string{"spool"}}, false},
 	{"activate with a share", func(t *testing.T, w *betest.World) {
@@ -133,10 +135,9 @@ var crashCases = []crashCase{
 // shared is a host with a mailbox on the share.
 func shared(t *testing.T, w *betest.World) {
 	t.Helper()
-	w.Put("rpool/ROOT/debian", "var/mail/ann", "a letter\n")
+	putVar(w, "debian", "mail/ann", "a letter\n")
 	do(t, w, be.ShareInit{Dirs: []string{"mail"}})
 	require.NoError(t, w.Reboot())
-	w.Put("rpool/VARSHARE", "mail/ann", "a letter\n") // below a nested /var there was none
 }
 
 // prepare makes the case's world once; each run begins with a copy of it.

@@ -96,7 +96,7 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	for _, s := range goes {
 		plan.Frees += s.Space
-		plan.Notes = append(plan.Notes, "goes: "+st.share+"@"+s.Name)
+		plan.Notes = append(plan.Notes, fmt.Sprintf("goes: %s@%s, the share as it was for %q", st.share, s.Name, b.Name))
 	}
 	op := m.destroyOperation(m.sys.UUID(), args, st.mounted(b))
 	op.verb, op.plan = what, plan

@@ -84,6 +84,9 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (res Result, err
 		defer func() { res.Notes = append(notes, res.Notes...) }()
 	}
 	op, err := m.planned(ctx, r)
+	if err != nil && op != nil {
+		return op.result, err // what it was refused for
+	}
 	if err != nil {
 		return Result{}, err
 	}

@@ -229,6 +229,8 @@ type Status struct {
 	// directories of /var that are in it.
 	Share     string   `json:"share,omitempty"`
 	ShareDirs []string `json:"share_dirs,omitempty"`
+	// Waits are what a boot is to do, each a sentence.
+	Waits []string `json:"waits,omitempty"`
 	// Pending describes an operation that was interrupted; "" where none.
 	Pending string `json:"pending,omitempty"`
 	// Busy tells who holds the lock; "" where nobody does.

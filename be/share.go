@@ -103,13 +103,28 @@ func (r ShareInit) dirs(m *Manager, st *state, what string) ([]string, error) {
 		}
 	}
 	if len(r.Dirs) > 0 || st.share != "" {
-		return r.Dirs, nil
+		return r.Dirs, m.refuseMissingDirs(st, r.Dirs, what)
 	}
 	dirs, err := m.defaultDirs(st)
 	if err == nil && len(dirs) == 0 {
 		err = refuse(Failed, "name others with --dir", "%s: /var has none of %s that is not a mount", what, strings.Join(sharedvar.Default(), ", "))
 	}
 	return dirs, err
+}
+
+// refuseMissingDirs refuses a directory that is not there: it would be a slip.
+func (m *Manager) refuseMissingDirs(st *state, dirs []string, what string) error {
+	root, err := m.sys.Host.Tree()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, d := range dirs {
+		if _, err := root.Lstat("var/" + d); err != nil && !slices.Contains(st.shareDirs, d) {
+			return refuse(NotFound, "make it first, if it is to be", "%s: there is no /var/%s", what, d)
+		}
+	}
+	return nil
 }
 
 // defaultDirs are those of the default ones that the running system has, and has

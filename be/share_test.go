@@ -78,6 +78,9 @@ func TestShareInit(t *testing.T) {
 		assert.Equal(t, "an old letter\n", fileVar(w, "older", ".before-share/mail/ann"), "and what the BE had is kept")
 
 		assert.Empty(t, do(t, w, be.ShareInit{}).Plan.Steps, "the second time there is nothing to do")
+		_, err := try(t, w, be.ShareInit{Dirs: []string{"games"}})
+		require.ErrorContains(t, err, "make the share: there is no /var/games")
+		putVar(w, "older", "games/score", "1")
 		do(t, w, be.ShareInit{Dirs: []string{"games"}})
 		assert.Equal(t, []string{"mail", "spool", "games"}, status(t, w).ShareDirs)
 	})
@@ -91,6 +94,7 @@ func TestShareRefused(t *testing.T) {
 		require.ErrorContains(t, err, "make the share: ", "%q", dir)
 	}
 	create(t, w, "rpool/VARSHARE", zfs.Props{"canmount": "noauto"})
+	putVar(w, "debian", "mail/ann", "a letter\n")
 	refused(t, w, be.ShareInit{Dirs: []string{"mail"}}, refusal{be.Exists, "make the share: the dataset rpool/VARSHARE, where it would be, exists",
 		"zfs rename it, or destroy it if nothing needs it"})
 	require.NoError(t, w.ZFS.Destroy(t.Context(), zfs.Removal{Datasets: []string{"rpool/VARSHARE"}}))
@@ -217,6 +221,7 @@ func TestShareIsTakenFromTheOneThatRan(t *testing.T) {
 	assert.Equal(t, "share/mail", link(t, w, "clone", "mail"))
 	assert.Equal(t, "a letter\n", w.File("rpool/VARSHARE", "mail/ann"))
 
+	putVar(w, "clone", "games/score", "1")
 	do(t, w, be.ShareInit{Dirs: []string{"games"}})
 	assert.Contains(t, do(t, w, be.Failback{}).Plan.Notes[0], `/var/games of "clone" has not gone to the share yet`, "the way back is open")
 }
@@ -388,4 +393,25 @@ func TestShareInitTellsOfMounts(t *testing.T) {
 
 	w = onePool(t, "var")
 	refused(t, w, be.ShareInit{}, refusal{be.Failed, "make the share: /var has none of log, mail, spool, crash that is not a mount", "name others with --dir"})
+}
+
+// What waits for a boot is told, and a failback is not taken back by a slip.
+func TestWaits(t *testing.T) {
+	w := onePool(t)
+	withMail(t, w)
+	assert.Equal(t, []string{`the next boot of "debian" moves /var/mail, /var/spool to the share`}, status(t, w).Waits)
+	require.NoError(t, w.Reboot())
+	assert.Empty(t, status(t, w).Waits)
+	do(t, w, be.Create{Name: "be-2"})
+	do(t, w, be.ShareSnapshot{Name: "mine"})
+	do(t, w, be.Activate{Name: "be-2"})
+	require.NoError(t, w.Reboot())
+	res := do(t, w, be.Failback{Share: "mine"})
+	assert.Contains(t, res.Plan.Notes, "when it boots, all of /var/share becomes what it was in mine; what came since is then in a snapshot only")
+	assert.Equal(t, []string{`the first boot of "debian" takes over what changes in "be-2" until then`,
+		`the first boot of "debian" brings the share back to mine`}, status(t, w).Waits)
+	refused(t, w, be.Failback{Reboot: true}, refusal{be.Failed, `fail back to "be-2": it runs, and another one is chosen already`,
+		"systemctl reboot boots the one that is chosen; snapbe activate be-2 stays with this one"})
+	do(t, w, be.Activate{Name: "be-2"})
+	assert.Empty(t, status(t, w).Waits)
 }

@@ -54,7 +54,7 @@ func (r ShareRestore) plan(ctx context.Context, m *Manager) (*operation, error) 
 	op := m.restoreOperation(m.sys.UUID(), args)
 	op.plan.root = st.root
 	for _, p := range args.Paths {
-		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%s becomes what it was in %s", path.Join(shareDir, p), r.Snap))
+		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%s becomes what it was in %s: what came there since goes", path.Join(shareDir, p), r.Snap))
 	}
 	if len(args.Paths) == 0 {
 		op.plan.Notes = append(op.plan.Notes, "all of "+shareDir+" becomes what it was in "+r.Snap+"; services that have files of it open go on with the old ones until they are restarted")
@@ -83,12 +83,10 @@ func sharePath(st *state, p string) (string, error) {
 func (m *Manager) checkRestore(ctx context.Context, args restoreArgs, what string) error {
 	return m.withShare(args.Share, args.Snap, true, func(then, now *treecopy.Tree) error {
 		for _, p := range args.Paths {
-			_, err := then.Lstat(p)
-			if err == nil {
-				continue
-			}
-			if _, err2 := now.Lstat(p); err2 != nil {
-				return &Error{Code: NotFound, Text: what, Err: err, Hint: "snapbe share diff " + args.Snap + " shows what differs"}
+			_, before := then.Peek(p)
+			_, today := now.Peek(p)
+			if before != nil && today != nil {
+				return refuse(NotFound, "snapbe share diff "+args.Snap+" shows what differs", "%s: %s is neither in it nor in the share", what, p)
 			}
 		}
 		return nil

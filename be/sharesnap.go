@@ -211,6 +211,8 @@ func (m *Manager) pruneShare(ctx context.Context, limit int, gone func(ShareSnap
 			notes = append(notes, fmt.Sprintf("%s stays: %v", name, err))
 		} else if err != nil {
 			return notes, err
+		} else if tooMany {
+			notes = append(notes, fmt.Sprintf("gone: %s, one of more than %d", name, limit))
 		}
 	}
 	return notes, nil

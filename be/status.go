@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 
 	"snapbe/bootloader"
 	"snapbe/internal/journal"
@@ -40,6 +41,7 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 	if text := st.props.Local(propJournal); text != "" {
 		s.Pending = pendingText(text)
 	}
+	s.Waits = st.waits()
 	if h, ok := st.handover(); ok && h.due(st) {
 		s.Problems = append(s.Problems, "what was left for the first boot of this boot environment is not done, and its synced files may be old: snapbe handover")
 	}
@@ -60,6 +62,22 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 		}
 	}
 	return s, m.statusDisks(ctx, st, &s)
+}
+
+// waits are what a boot is to do.
+func (st *state) waits() (lines []string) {
+	if h, ok := st.handover(); ok && !h.due(st) {
+		if h.From != "" {
+			lines = append(lines, fmt.Sprintf("the first boot of %s takes over what changes in %s until then", st.nameOf(h.To), st.nameOf(h.From)))
+		}
+		if h.Restore != "" {
+			lines = append(lines, fmt.Sprintf("the first boot of %s brings the share back to %s", st.nameOf(h.To), h.Restore))
+		}
+	}
+	if dirs := st.unmoved(); len(dirs) > 0 {
+		lines = append(lines, fmt.Sprintf("the next boot of %s moves /var/%s to the share", st.nameOf(st.shareFrom), strings.Join(dirs, ", /var/")))
+	}
+	return lines
 }
 
 func pendingText(text string) string {

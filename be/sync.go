@@ -70,6 +70,9 @@ func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, refuse(Failed, "snapbe activate gives it one", "%s: it has no UUID yet", what)
 	}
 	s, err := m.planSync(ctx, st, source, target, r.Strict, what)
+	if s != nil && err != nil {
+		return &operation{result: Result{Name: target.Name, Sync: s.report}}, err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +124,7 @@ func syncError(what string, err error) error {
 func (m *Manager) newSync(ctx context.Context, st *state, source, target BE, strict bool) (*syncing, error) {
 	s := &syncing{m: m, st: st, source: source, target: target, strict: strict}
 	err := m.look(ctx, source, func(root *os.Root) (err error) {
-		s.list, err = readSynclist(root)
+		s.list, err = readSynclist(root, source.Name)
 		return err
 	})
 	if err != nil {
@@ -132,7 +135,7 @@ func (m *Manager) newSync(ctx context.Context, st *state, source, target BE, str
 }
 
 // readSynclist reads a BE's list; one that has none is served by the default.
-func readSynclist(root *os.Root) (synclist.List, error) {
+func readSynclist(root *os.Root, name string) (synclist.List, error) {
 	text, _, err := readSmall(root, synclistFile, maxFstab)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -142,7 +145,8 @@ func readSynclist(root *os.Root) (synclist.List, error) {
 	}
 	list, err := synclist.Parse(strings.NewReader(string(text)))
 	if err != nil {
-		return list, &Error{Code: Failed, Text: "read /" + synclistFile, Err: err, Hint: "mend that line; --no-sync activates without a sync"}
+		return list, &Error{Code: Failed, Text: fmt.Sprintf("read /%s of %q", synclistFile, name), Err: err,
+			Hint: "mend that line, as with snapbe mount where that one does not run; activate --no-sync goes without a sync"}
 	}
 	return list, nil
 }

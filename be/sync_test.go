@@ -174,7 +174,7 @@ func TestSyncRefused(t *testing.T) {
 		do(t, w, be.Unmount{Name: "be-2"})
 		w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", "etc/passwd\n")
 		_, err := try(t, w, be.Activate{Name: "be-2"})
-		require.ErrorContains(t, err, `read /etc/snapbe/synclist: line 1, "etc/passwd"`)
+		require.ErrorContains(t, err, `read /etc/snapbe/synclist of "debian": line 1, "etc/passwd"`)
 		do(t, w, be.Activate{Name: "be-2", Syncing: be.Syncing{Without: true}})
 		require.NoError(t, w.Reboot())
 		assert.Equal(t, shadow, w.File("rpool/ROOT/be-2", "etc/shadow"), "nothing was synced, then or at the boot")
@@ -401,4 +401,32 @@ func TestSyncOfAccountsThatCannotBeWritten(t *testing.T) {
 		`activate "be-2": "/etc/shadow": refused (it is a symlink in the target; MERGE is for files)`,
 		"snapbe sync --dry-run be-2 shows all; settle it in one of the two, or take STRICT off the line, or --no-sync"})
 	do(t, w, be.Activate{Name: "be-2", Syncing: be.Syncing{Without: true}})
+}
+
+// What could not be taken over is tried again, once the way is free.
+func TestSyncTriesAgain(t *testing.T) {
+	w := onePool(t)
+	accounts(w)
+	do(t, w, be.Create{Name: "be-2"})
+	w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", "/etc/passwd MERGE\n/etc/group MERGE\n")
+	w.Put("rpool/ROOT/debian", "etc/group", "root:x:0:\nann:x:1000:\nusers:x:100:\n")
+	w.Put("rpool/ROOT/be-2", "etc/group", "root:x:0:\nann:x:1000:\nusers:x:100:\n")
+	w.Put("rpool/ROOT/debian", "etc/passwd", passwd+"carl:x:998:100::/home/carl:/bin/sh\n")
+	w.Put("rpool/ROOT/be-2", "etc/passwd", passwd+"_chrony:x:998:100::/:/usr/sbin/nologin\n")
+	assert.Contains(t, strings.Join(do(t, w, be.Sync{Name: "be-2"}).Plan.Notes, "\n"), `"carl": conflict`)
+	assert.Contains(t, strings.Join(do(t, w, be.Sync{Name: "be-2"}).Plan.Notes, "\n"), `"carl": conflict`, "it is told again")
+	w.Put("rpool/ROOT/be-2", "etc/passwd", passwd+"_chrony:x:997:100::/:/usr/sbin/nologin\n")
+	do(t, w, be.Activate{Name: "be-2"})
+	assert.Contains(t, w.File("rpool/ROOT/be-2", "etc/passwd"), "carl:x:998:")
+}
+
+// A refusal shows what it is about.
+func TestStrictSyncShowsAll(t *testing.T) {
+	w := onePool(t)
+	synced(t, w)
+	w.Put("rpool/ROOT/be-2", "etc/adjtime", "other\n")
+	res, err := be.New(w.System()).Do(t.Context(), be.Sync{Name: "be-2", Strict: true}, be.Options{DryRun: true})
+	require.ErrorContains(t, err, "conflict")
+	require.NotNil(t, res.Sync)
+	assert.Len(t, res.Sync.Items, 4)
 }

@@ -86,9 +86,10 @@ func (m *Manager) snapshotMark(ctx context.Context, name string) (mark string, o
 
 // base is what the files of two BEs are judged against.
 type base struct {
-	// tree is the common state. On the way back from a handover, origin is an
-	// older one, of before the first sync, and was the target as the handover
-	// left it. Each may be nil.
+	// tree is the common state, origin an older one, of before the first sync:
+	// what the target has still not taken over since is tried again. On the
+	// way back from a handover, was is the target as that left it. Each may be
+	// nil.
 	tree, origin, was mount.Tree
 	// notes tell where there is none.
 	notes []string
@@ -113,14 +114,13 @@ func (m *Manager) baseOf(ctx context.Context, source, target BE) (found base, er
 	}
 	point := parseSyncPoint(target.synced)
 	if at := snapshotIn(mine, point.Snap); at != "" {
-		origin := found.tree
+		found.origin = found.tree
 		if found.tree, err = m.treeAt(ctx, at); err != nil {
 			return found, err
 		}
 		// A handover leaves a snapshot of either side, by the same name.
 		was := snapshotIn(theirs, point.Snap)
 		if was != "" && parseSyncPoint(source.synced).Snap == point.Snap {
-			found.origin = origin
 			found.was, err = m.treeAt(ctx, was)
 		}
 	}

@@ -101,6 +101,9 @@ func Parse(r io.Reader) (List, error) {
 func parseLine(text string) (Line, error) {
 	// Not strings.Fields: other white space may be part of a path.
 	words := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' })
+	if strings.ContainsAny(words[0], "*?[") {
+		return Line{}, fmt.Errorf("a path has no wildcards; \\052 is a *, \\077 a ?, \\133 a [")
+	}
 	p, err := unquote(words[0])
 	if err != nil {
 		return Line{}, err
@@ -190,7 +193,7 @@ var errBackslash = errors.New(`three octal digits of a byte follow a backslash, 
 func quote(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
-		if c <= ' ' || c == '\\' || c == 0x7f {
+		if c <= ' ' || strings.IndexByte("\\*?[\x7f", c) >= 0 {
 			fmt.Fprintf(&b, `\%03o`, c)
 		} else {
 			b.WriteByte(c)

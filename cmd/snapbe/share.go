@@ -82,7 +82,7 @@ func (c *shareSnapshotCmd) Run(a *app) error {
 }
 
 type shareDiffCmd struct {
-	Snap string `arg:"" optional:"" name:"snap" complete:"none" help:"The snapshot; without it, the newest that an activation has made."`
+	Snap string `arg:"" optional:"" name:"snap" complete:"none" help:"The snapshot; without it, the newest that snapbe made for an activation or a first boot."`
 	asJSON
 }
 

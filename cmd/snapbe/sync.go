@@ -21,7 +21,7 @@ func (syncCmd) Help() string {
 // Run brings the files of the synclist to a BE.
 func (c *syncCmd) Run(a *app) error {
 	res, err := a.do(be.Sync{Name: c.Name, Strict: c.Strict}, c.changing, false)
-	if err == nil && !c.JSON && res.Sync != nil {
+	if !c.JSON && res.Sync != nil { // also where it is refused for what is in it
 		c.show(a.tui, res.Sync)
 	}
 	return err
@@ -31,10 +31,14 @@ func (c *syncCmd) Run(a *app) error {
 // of, and below it those for its records.
 func (c *syncCmd) show(t *terminal, r *synclist.Report) {
 	var lines [][]string
-	rest := r.Unchanged + r.Kept
+	rest, shared := r.Unchanged+r.Kept, 0
 	for _, i := range r.Items {
 		if i.Action == synclist.Same || i.Action == synclist.Skipped && i.Why == synclist.NotInSource {
 			rest++ // most of the default list, on most hosts
+			continue
+		}
+		if i.Action == synclist.Shared {
+			shared++
 			continue
 		}
 		lines = append(lines, []string{string(i.Action), printable(i.Path), printable(i.Why)})
@@ -43,6 +47,9 @@ func (c *syncCmd) show(t *terminal, r *synclist.Report) {
 		}
 	}
 	t.table(lines)
+	if shared > 0 {
+		t.print(fmt.Sprintf("%d more lie where all boot environments have them", shared))
+	}
 	if rest > 0 {
 		t.print(fmt.Sprintf("%d more need nothing", rest))
 	}

@@ -43,7 +43,7 @@ func TestHandoverCut(t *testing.T) {
 	healthy(t, m)
 	nothingPending(t, m)
 	noTemporary(t, m, "debian")
-	assert.Empty(t, m.MustRun("snapbe handover 2>&1"), "nothing is left to do")
+	assert.NotContains(t, m.MustRun("snapbe handover 2>&1"), "[ok]", "nothing is left to do")
 }
 
 // writeMany writes a word and its number into each of many files on the
