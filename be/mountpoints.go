@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"snapbe/internal/mount"
 	"snapbe/internal/treecopy"
 )
 
@@ -44,26 +45,10 @@ func fstabDirs(text string) (dirs []string) {
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) > 1 && !strings.HasPrefix(f[0], "#") {
-			dirs = append(dirs, path.Clean(octal(f[1])))
+			dirs = append(dirs, path.Clean(mount.Unescape(f[1])))
 		}
 	}
 	return dirs
-}
-
-// octal undoes the \ooo of fstab(5).
-func octal(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+4 <= len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // unitDir is the directory that a mount unit's name stands for

@@ -91,14 +91,15 @@ func parseMount(line string) (Mounted, error) {
 	if m.Parent, err = strconv.Atoi(fields[1]); err != nil {
 		return m, fmt.Errorf("cannot read mountinfo line %q: %w", line, err)
 	}
-	m.Root, m.Dir = unescape(fields[3]), unescape(fields[4])
-	m.FSType, m.Dataset = unescape(rest[0]), unescape(rest[1])
+	m.Root, m.Dir = Unescape(fields[3]), Unescape(fields[4])
+	m.FSType, m.Dataset = Unescape(rest[0]), Unescape(rest[1])
 	m.Options = append(strings.Split(fields[5], ","), strings.Split(rest[2], ",")...)
 	return m, nil
 }
 
-// unescape undoes the kernel's \ooo for space, tab, newline, backslash and #.
-func unescape(s string) string {
+// Unescape undoes the \ooo for space, tab, newline, backslash and # that the
+// kernel writes into mountinfo, and people into fstab(5).
+func Unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
 	}
