@@ -32,17 +32,17 @@ func TestPackage(t *testing.T) {
 	after := m.MustRun("zfs get -Hr all rpool | grep -E 'local|org\\.' | sort; md5sum /boot/grub/grub.cfg; ls /boot/grub")
 	assert.Equal(t, before, after, "installing the package changes nothing")
 
-	assert.Equal(t, "disabled\ndisabled\n", m.MustRun(unitStates))
-	assert.Equal(t, m.MustRun("ls /etc/grub.d/06_snapbe /etc/kernel/*.d/zzz-snapbe /etc/snapbe/snapbe.toml"),
+	assert.Equal(t, "disabled\ndisabled\ndisabled\ndisabled\n", m.MustRun(unitStates))
+	assert.Equal(t, m.MustRun("ls /etc/grub.d/06_snapbe /etc/kernel/*.d/zzz-snapbe /etc/snapbe/snapbe.toml /etc/snapbe/synclist"),
 		m.MustRun("dpkg-query -W -f '${Conffiles}' snapbe | awk '{print $1}' | sort | grep ."))
 	assert.Contains(t, m.MustRun("snapbe version"), "snapbe 0.")
-	assert.Empty(t, m.MustRun("systemd-analyze verify snapbe-recover.service snapbe-boot-mount.service 2>&1 | grep -v 'man snapbe' || true"))
+	assert.Empty(t, m.MustRun("systemd-analyze verify snapbe-recover.service snapbe-boot-mount.service snapbe-share.service snapbe-handover.service 2>&1 | grep -v 'man snapbe' || true"))
 	assert.Equal(t, "create\n", m.MustRun("bash -c 'source /usr/share/bash-completion/completions/snapbe; COMP_LINE=\"snapbe cre\" COMP_POINT=10; _snapbe; echo \"${COMPREPLY[@]}\"'"))
 	assert.Empty(t, m.MustRun(kernelHook+" 2>&1"), "the kernel's hook is silent on a host that is not adopted")
 	assert.Contains(t, m.MustRun("runuser -u nobody -- snapbe list"), "debian")
 
 	t.Logf("%s", m.MustRun("snapbe init -y 2>&1"))
-	assert.Equal(t, "enabled\nenabled\n", m.MustRun(unitStates))
+	assert.Equal(t, "enabled\nenabled\nenabled\nenabled\n", m.MustRun(unitStates))
 	assert.Contains(t, m.MustRun(kernelHook+" 2>&1"), "[ok]")
 	assert.Empty(t, m.MustRun("SNAPBE_EXEC=x "+kernelHook+" 2>&1"), "inside exec it is exec that writes the menu")
 	m.MustRun("systemctl start snapbe-boot-mount snapbe-recover")

@@ -102,7 +102,7 @@ func chosenInTheMenu(t *testing.T, m *lab.Machine) {
 	assert.Equal(t, "2", version(m))
 	assert.Equal(t, "R", flags(m, "debian"), "choosing by hand changes no default")
 	assert.Equal(t, []string{"ann", "ben", "cleo"}, locked(m), "nor does it sync")
-	assert.Equal(t, "done\n", m.MustRun("snapbe handover && echo done"))
+	assert.NotContains(t, m.MustRun("snapbe handover 2>&1"), "[ok]")
 }
 
 // pick waits for GRUB's menu and goes down to the entry that matches.
