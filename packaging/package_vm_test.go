@@ -16,7 +16,7 @@ import (
 
 const (
 	kernelHook = "/etc/kernel/postinst.d/zzz-snapbe 6.12.0 /boot/vmlinuz-6.12.0"
-	unitStates = "systemctl is-enabled snapbe-recover snapbe-boot-mount || true"
+	unitStates = "systemctl is-enabled snapbe-recover snapbe-boot-mount snapbe-share snapbe-handover || true"
 )
 
 // The package is installed, used and purged, on a host that goes on booting.
