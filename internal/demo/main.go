@@ -42,6 +42,9 @@ func show(n *narrator) {
 	n.say("Mail, queues and logs are to outlive a change of boot environment: they get a share, which the next boot puts in place.")
 	n.quiet(m, "useradd -m ann && echo ann:secret | chpasswd")
 	n.shell(m, "snapbe share init -y")
+	m.SkipConsole()
+	n.reboot(m)
+	n.shell(m, "ls -l /var | grep share; systemctl --failed --no-legend")
 
 	n.say("A new boot environment, by snapshot and clone. The host goes on working.")
 	n.shell(m, "snapbe create -d 'November patches' 2026-11")
@@ -58,7 +61,7 @@ func show(n *narrator) {
 	m.SkipConsole()
 	n.shell(m, "snapbe activate 2026-11")
 	n.reboot(m)
-	n.shell(m, "findmnt -no SOURCE /; cat /etc/motd; passwd -S ann; ls -l /var | grep share; snapbe list; snapbe status; systemctl --failed --no-legend")
+	n.shell(m, "findmnt -no SOURCE /; cat /etc/motd; passwd -S ann; snapbe list; snapbe status; systemctl --failed --no-legend")
 
 	n.say("Say it was no good: one command, one reboot, and the old one is back. The new one is kept.")
 	n.shell(m, "snapbe failback")
