@@ -217,6 +217,9 @@ func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error)
 	if err != nil {
 		return nil, err
 	}
+	if err := m.forgetSyncs(ctx, st); err != nil {
+		return nil, err
+	}
 	old, err := m.oldPoints(ctx, st)
 	for _, point := range old {
 		root, snap, _ := splitName(point)
@@ -231,6 +234,19 @@ func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error)
 		}
 	}
 	return notes, err
+}
+
+// forgetSyncs takes what BEs have taken over from those that have gone off them.
+func (m *Manager) forgetSyncs(ctx context.Context, st *state) error {
+	var changes []zfs.Change
+	for _, b := range st.bes {
+		from := parseSyncPoint(b.synced).From
+		there := slices.ContainsFunc(st.bes, func(x BE) bool { return x.UUID == from })
+		if from != "" && !there && b.Unfinished == "" {
+			changes = append(changes, setSynced(b.Dataset, ""))
+		}
+	}
+	return m.sys.ZFS.Set(ctx, changes)
 }
 
 // oldPoints lists them by their root datasets: one process for all BEs.
