@@ -161,7 +161,7 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 			return len(op.steps) - 1, true, nil
 		case running != args.Target: // it is left to the next boot of its own
 			return 0, false, err
-		case left.Restore != args.Restore:
+		case args.Restore != "" && left.Restore != args.Restore: // it went back already
 			return back + 1, true, err
 		}
 		return 0, true, err
