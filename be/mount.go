@@ -228,8 +228,12 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 	if st.grub != "" {
 		x.Extra = append(x.Extra, mount.Entry{Dataset: st.grub, Dir: "boot/grub"})
 	}
-	if st.share != "" { // without it, links of /var lead nowhere
-		x.Extra = append(x.Extra, mount.Entry{Dataset: st.share, Dir: shareDir[1:]})
+	share, err := m.shareThere(ctx, st)
+	if err != nil {
+		return 0, nil, err
+	}
+	if share != "" { // without it, links of /var lead nowhere
+		x.Extra = append(x.Extra, mount.Entry{Dataset: share, Dir: shareDir[1:]})
 	}
 	code, err = m.sys.Host.Exec(ctx, t, x.ExecSpec)
 	release()
