@@ -52,7 +52,10 @@ func (s *syncer) mergeFiles(ctx context.Context, lines List) error {
 	}
 	edits := all.merge()
 	if m := all["passwd"]; m != nil && m.unknown == "" {
-		s.rejectUIDs(m, edits["passwd"])
+		s.rejectIDs(m, edits["passwd"], uid, s.rejectedUIDs)
+	}
+	if m := all["group"]; m != nil && m.unknown == "" {
+		s.rejectIDs(m, edits["group"], gid, s.rejectedGIDs)
 	}
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {

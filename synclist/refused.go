@@ -64,23 +64,47 @@ func (s *syncer) hindered(name string) (why string, err error) {
 	}
 }
 
-// foreign says why a file would come to belong to somebody else.
+// foreign says why a file would come to belong to somebody else, or to be open to
+// somebody else by its group or an ACL.
 func (s *syncer) foreign(t three) string {
-	why, rejected := s.rejectedUIDs[t.src.UID]
-	if !rejected || t.tgt.there && t.tgt.UID == t.src.UID {
-		return ""
+	if why, rejected := s.rejectedUIDs[t.src.UID]; rejected && !(t.tgt.there && t.tgt.UID == t.src.UID) {
+		return fmt.Sprintf("it belongs to uid %d, and %s", t.src.UID, why)
 	}
-	return fmt.Sprintf("it belongs to uid %d, and %s", t.src.UID, why)
+	const forGroup = 0o070
+	if why, rejected := s.rejectedGIDs[t.src.GID]; rejected && t.src.Mode&forGroup != 0 && !(t.tgt.there && t.tgt.GID == t.src.GID) {
+		return fmt.Sprintf("it is open to gid %d, and %s", t.src.GID, why)
+	}
+	for _, acl := range treecopy.ACLs {
+		if t.tgt.there && t.tgt.Xattrs[acl] == t.src.Xattrs[acl] {
+			continue
+		}
+		users, groups := treecopy.InACL(t.src.Xattrs[acl])
+		for _, id := range users {
+			if why := s.rejectedUIDs[id]; why != "" {
+				return fmt.Sprintf("its ACL names uid %d, and %s", id, why)
+			}
+		}
+		for _, id := range groups {
+			if why := s.rejectedGIDs[id]; why != "" {
+				return fmt.Sprintf("its ACL names gid %d, and %s", id, why)
+			}
+		}
+	}
+	return ""
 }
 
-// rejectUIDs notes the numbers of the source's users that are not theirs in the
-// target: it has given them to others, or did not take them over.
-func (s *syncer) rejectUIDs(m *merger, e *edit) {
-	if m == nil || m.rejected == nil {
+// rejectIDs notes the numbers of the source's users or groups that are not theirs
+// in the target: it has given them to others, or did not take them over.
+func (s *syncer) rejectIDs(m *merger, e *edit, field string, into map[int]string) {
+	if m.rejected == nil {
 		return
 	}
+	what, names, numbers := "user", m.rejected.users, m.rejected.uids
+	if field == gid {
+		what, names, numbers = "group", m.rejected.groups, m.rejected.gids
+	}
 	holder, common := map[int64]string{}, map[int64]bool{}
-	at := m.format.field(uid)
+	at := m.format.field(field)
 	for _, r := range m.tgt.all(e) {
 		if n, ok := number(r[at]); ok {
 			holder[n] = r[0]
@@ -97,9 +121,9 @@ func (s *syncer) rejectUIDs(m *merger, e *edit) {
 			continue
 		}
 		if other := holder[n]; other != "" {
-			s.rejectedUIDs[int(n)] = fmt.Sprintf("that is %q in the source and %q in the target", name, other)
-		} else if why := cmp.Or(m.rejected.users[name], m.rejected.uids[name]); why != "" {
-			s.rejectedUIDs[int(n)] = fmt.Sprintf("the user %q, who has it in the source, was not taken over: %s", name, why)
+			into[int(n)] = fmt.Sprintf("that is %q in the source and %q in the target", name, other)
+		} else if why := cmp.Or(names[name], numbers[name]); why != "" {
+			into[int(n)] = fmt.Sprintf("the %s %q, which has it in the source, was not taken over: %s", what, name, why)
 		}
 	}
 }

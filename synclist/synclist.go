@@ -114,16 +114,18 @@ type syncer struct {
 	lines  map[string]Line
 	write  bool
 	report *Report
-	// rejectedUIDs are the numbers of users that do not mean in the target who
-	// they mean in the source, with the reasons: what is new must not be theirs.
+	// rejectedUIDs and rejectedGIDs are the numbers of users and groups that do
+	// not mean in the target who they mean in the source, with the reasons: what
+	// is new must not be theirs.
 	rejectedUIDs map[int]string
+	rejectedGIDs map[int]string
 	seen         contents
 }
 
 func run(ctx context.Context, list List, sides Sides, write bool) (*Report, error) {
 	s := &syncer{
 		sides: sides, lines: map[string]Line{}, write: write, report: &Report{},
-		rejectedUIDs: map[int]string{}, seen: contents{},
+		rejectedUIDs: map[int]string{}, rejectedGIDs: map[int]string{}, seen: contents{},
 	}
 	for _, l := range list {
 		s.lines[l.Path] = l

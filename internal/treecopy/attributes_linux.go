@@ -104,11 +104,6 @@ func xattrs(fd int) (map[string]string, error) {
 	return all, nil
 }
 
-const (
-	accessACL  = "system.posix_acl_access"
-	defaultACL = "system.posix_acl_default"
-)
-
 // SetAttributes gives like's mode, owner, times, ACLs and extended attributes
 // to what is there; of a symlink only owner and times. The other hard links of
 // a file change with it, wherever they are: where that is not wanted, use

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 
 	"golang.org/x/sys/unix"
 )
@@ -102,7 +103,9 @@ func (t *Tree) replace(dir int, base, name string, kind Kind, build func(temp st
 	if err := t.before("make %q beside %q", temp, name); err != nil {
 		return err
 	}
-	if err := unix.Unlinkat(dir, temp, 0); err != nil && err != unix.ENOENT {
+	if err := unix.Unlinkat(dir, temp, 0); err == unix.EISDIR {
+		return &KindError{Name: Join(path.Dir(name), temp), Is: Dir, Want: kind}
+	} else if err != nil && err != unix.ENOENT {
 		return fmt.Errorf("remove %q, left over beside %q: %w", temp, name, err)
 	}
 	defer func() {
