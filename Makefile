@@ -13,6 +13,7 @@ GOFMT    = $(shell $(GO) env GOROOT)/bin/gofmt
 # Tools by version, so that they find the same tomorrow. They are not in go.mod:
 # who builds snapbe needs none of them.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 
 SCRIPTS := .ci/run packaging/version.sh packaging/deb/build.sh packaging/deb/postinst \
 	packaging/deb/prerm packaging/deb/postrm packaging/kernel/zzz-snapbe bootloader/06_snapbe \
@@ -64,7 +65,9 @@ vm: prepare
 	testdata/vm/build-all.sh
 
 # What users were promised, on real hosts.
-VMTEST = SNAPBE_LAB_SLOW=$${SNAPBE_LAB_SLOW:-2} $(GO) test -tags vm -count=1 -p 1 -parallel 2 -timeout 80m
+# Each test is told with its time as it ends; of one that fails all it said.
+VMTEST = SNAPBE_LAB_SLOW=$${SNAPBE_LAB_SLOW:-2} $(GO) run $(GOTESTSUM) --format testname -- \
+	-tags vm -count=1 -p 1 -parallel 2 -timeout 80m
 
 vmtest: prepare deb
 	$(VMTEST) ./internal/e2e/... ./packaging/...
