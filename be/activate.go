@@ -178,9 +178,7 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 	if a.share != "" {
 		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("when it boots, all of %s becomes what it was in %s; what came since is then in a snapshot only", shareDir, a.share))
 	}
-	if h, ok := st.handover(); ok && b.Running && h.due(st) && a.syncing.Without {
-		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("gives up what changed last in %s, such as locks of accounts", st.nameOf(h.From)))
-	}
+	op.plan.Notes = append(op.plan.Notes, st.givenUp(args)...)
 	if gone != "" {
 		op.plan.Notes = append(op.plan.Notes, "the share "+gone+" has gone: snapbe share init makes it again")
 	}
@@ -189,6 +187,22 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 		op.plan.Notes = append(op.plan.Notes, "then the machine reboots")
 	}
 	return op, nil
+}
+
+// givenUp tells what was left for a first boot and is not any more. What changed
+// last in the BE that runs is not lost: it is synced now, or later.
+func (st *state) givenUp(args activateArgs) (notes []string) {
+	h, ok := st.handover()
+	if !ok || args.Keep {
+		return nil
+	}
+	if run, _ := st.running(); h.From != "" && h.From != run.UUID {
+		notes = append(notes, fmt.Sprintf("gives up what changed last in %s and is not in %s yet, such as locks of accounts", st.nameOf(h.From), st.nameOf(h.To)))
+	}
+	if h.Restore != "" && h.Restore != args.Restore {
+		notes = append(notes, "the share no longer goes back to "+h.Restore+" at the next boot; snapbe share restore "+h.Restore+" does it now")
+	}
+	return notes
 }
 
 // planActivateSync plans the sync that goes along; nil where there is none. The

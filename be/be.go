@@ -12,6 +12,7 @@ import (
 	"snapbe/bootloader"
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // User properties; the libbe ones are those of illumos' beadm(8), so that tools
@@ -34,6 +35,9 @@ const (
 	// propSynced says, on a BE, which state of another one it has taken over;
 	// see syncpoint.go.
 	propSynced = "org.snapbe:synced"
+	// propHad is a BE's history, and on a sync point's snapshot that of the BE
+	// which was snapshotted.
+	propHad = "org.snapbe:had"
 	// propShare and propShareDirs name, on the BE root container, the dataset
 	// of the share and the directories of /var that are in it; propShareFor,
 	// on a snapshot of it, the BE whose activation it was made for.
@@ -65,6 +69,10 @@ type System struct {
 	// ShareSnapshots is how many snapshots of the share are kept that snapbe
 	// made by itself; 0 keeps all.
 	ShareSnapshots int
+	// Zones is how the operating system keeps zones; ZonePolicy says, by name,
+	// which of them do not follow.
+	Zones      zones.Platform
+	ZonePolicy map[string]ZonePolicy
 	// BeforeFile, where set, is asked before each change of a file in a BE or
 	// the share; for tests.
 	BeforeFile func(what string) error
@@ -156,6 +164,9 @@ type BE struct {
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
 
 	synced string
+	had    history
+	// zones are its zone BEs, active or not, where they were read.
+	zones []zones.BE
 }
 
 // Dataset is one of the datasets of a BE.

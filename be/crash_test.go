@@ -124,6 +124,15 @@ var crashCases = []crashCase{
 		w.Put("rpool/VARSHARE", "mail/ann", "eaten")
 
 	}, be.ShareRestore{Snap: "mine", Paths: []string{"mail/ann"}}, true},
+	{"create with zones", zoned, be.Create{Name: "new"}, false},
+	{"activate with zones", func(t *testing.T, w *betest.World) {
+		zoned(t, w)
+		do(t, w, be.Create{Name: "be-2"})
+	}, be.Activate{Name: "be-2"}, false},
+	{"destroy one with zones", func(t *testing.T, w *betest.World) {
+		zoned(t, w)
+		do(t, w, be.Create{Name: "be-2"})
+	}, be.Destroy{Name: "be-2"}, false},
 	{"destroy one with snapshots of the share", func(t *testing.T, w *betest.World) {
 		shared(t, w)
 		do(t, w, be.Create{Name: "be-2"})

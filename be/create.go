@@ -13,6 +13,7 @@ import (
 	"snapbe/internal/journal"
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // createArgs are the record of a create: enough to find what it made.
@@ -25,6 +26,8 @@ type createArgs struct {
 	Snap string `json:"snap"`
 	Own  bool   `json:"own"`
 	UUID string `json:"uuid"`
+	// Zones tells that zones are cloned too.
+	Zones bool `json:"zones,omitempty"`
 }
 
 // notCopied are properties that a clone cannot be given, or must not have:
@@ -34,7 +37,8 @@ var notCopied = map[string]bool{
 	"canmount": true, "volsize": true, "volblocksize": true,
 	"utf8only": true, "normalization": true, "casesensitivity": true, "version": true,
 	"encryption": true, "keyformat": true, "keylocation": true, "pbkdf2iters": true,
-	propUUID: true, propDescription: true, propOp: true, propBooted: true, propSynced: true,
+	propUUID: true, propDescription: true, propOp: true, propBooted: true, propSynced: true, propHad: true,
+	zones.PropParent: true, zones.PropActive: true, zones.PropUpgraded: true,
 }
 
 func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -63,22 +67,34 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := r.check(st, what); err != nil {
 		return nil, err
 	}
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: src.datasets(), Depth: -1})
+	if err := m.readZones(ctx, st); err != nil {
+		return nil, err
+	}
+	zoneBEs, err := m.chosenZones(st, src, r.Zones, what)
 	if err != nil {
 		return nil, err
 	}
-	args := createArgs{Name: r.Name, From: src.Dataset, Boot: src.BootDataset, Snap: snap, UUID: m.sys.UUID()}
+	roots := src.datasets()
+	for _, z := range zoneBEs {
+		roots = append(roots, z.Dataset)
+	}
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1})
+	if err != nil {
+		return nil, err
+	}
+	args := createArgs{Name: r.Name, From: src.Dataset, Boot: src.BootDataset, Snap: snap, UUID: m.sys.UUID(), Zones: len(zoneBEs) > 0}
 	var without []string
 	if snap == "" {
 		args.Own = true
 		args.Snap = m.autoSnap()
-	} else if ds, without, err = m.withSnapshot(ctx, src, ds, snap, what); err != nil {
+	} else if ds, without, err = m.withSnapshot(ctx, roots, src, ds, snap, what); err != nil {
 		return nil, err
 	}
-	if err := checkLengths(ds, src, r.Name, args.Snap, what); err != nil {
+	zoneBEs = slices.DeleteFunc(zoneBEs, func(z zones.BE) bool { return slices.Contains(without, z.Dataset) })
+	c := creation{m: m, st: st, id: m.sys.UUID(), args: args, zones: st.zoneClones(zoneBEs)}
+	if err := checkLengths(ds, args.Snap, what, c.target); err != nil {
 		return nil, err
 	}
-	c := creation{m: m, st: st, id: m.sys.UUID(), args: args}
 	op := c.operation(src, ds, r)
 	for _, d := range without {
 		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("left out: %s has no snapshot %q", d, snap))
@@ -189,8 +205,8 @@ func (m *Manager) autoSnap() string {
 // withSnapshot keeps those datasets that have the snapshot, and tells which
 // have not. The root and the boot dataset must have it; a nested dataset that
 // was made later has no part in it.
-func (m *Manager) withSnapshot(ctx context.Context, src BE, ds []zfs.Dataset, snap, what string) (with []zfs.Dataset, without []string, err error) {
-	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: src.datasets(), Depth: -1,
+func (m *Manager) withSnapshot(ctx context.Context, roots []string, src BE, ds []zfs.Dataset, snap, what string) (with []zfs.Dataset, without []string, err error) {
+	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1,
 		Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"creation"}})
 	if err != nil {
 		return nil, nil, err
@@ -208,7 +224,7 @@ func (m *Manager) withSnapshot(ctx context.Context, src BE, ds []zfs.Dataset, sn
 	for _, d := range ds {
 		name, up := d.Name+"@"+snap, parent(d.Name)+"@"+snap
 		switch {
-		case has[name] && !has[up] && !slices.Contains(src.datasets(), d.Name):
+		case has[name] && !has[up] && !slices.Contains(roots, d.Name):
 			return nil, nil, refuse(Failed, "", "%s: %s is there, but not %s above it", what, name, up)
 		case has[name]:
 			with = append(with, d)
@@ -219,11 +235,11 @@ func (m *Manager) withSnapshot(ctx context.Context, src BE, ds []zfs.Dataset, sn
 	return with, without, nil
 }
 
-// checkLengths refuses names that ZFS would refuse half-way.
-func checkLengths(ds []zfs.Dataset, src BE, name, snap, what string) error {
+// checkLengths refuses names that ZFS would refuse half-way; target gives the
+// new name of a dataset.
+func checkLengths(ds []zfs.Dataset, snap, what string, target func(string) string) error {
 	for _, d := range ds {
-		longest := max(len(d.Name)+1+len(snap), len(d.Name)-len(src.Name)+len(name)+1+len(snap))
-		if longest > maxDataset {
+		if max(len(d.Name), len(target(d.Name)))+1+len(snap) > maxDataset {
 			return refuse(Invalid, "take a shorter name", "%s: the dataset names below it would be longer than the %d bytes of ZFS", what, maxDataset)
 		}
 	}
@@ -236,6 +252,8 @@ type creation struct {
 	st   *state
 	id   string
 	args createArgs
+	// zones are the new roots of zones by those they are cloned from.
+	zones map[string]string
 	// tree is where the new BE's datasets will show, held the mount points
 	// that its roots are given at the end; boot is what it was found to boot
 	// with.
@@ -248,6 +266,11 @@ type creation struct {
 func (c *creation) target(source string) string {
 	if c.args.Boot != "" && within(source, c.args.Boot) {
 		return c.st.bootRoot + "/" + c.args.Name + source[len(c.args.Boot):]
+	}
+	for from, to := range c.zones {
+		if within(source, from) {
+			return to + source[len(from):]
+		}
 	}
 	return c.st.root + "/" + c.args.Name + source[len(c.args.From):]
 }
@@ -271,8 +294,8 @@ func (c *creation) operation(src BE, ds []zfs.Dataset, r Create) *operation {
 		op.plan.Title = fmt.Sprintf("create %q from %q", c.args.Name, r.From)
 	}
 	op.result = Result{Name: c.args.Name}
-	clones := c.clones(ds, r)
-	c.tree = treeOfClones(c.newBE(), ds, clones)
+	clones := c.clones(src, ds, r)
+	c.tree = c.hostTree(ds, clones)
 	c.hold(clones)
 	c.addSteps(op, ds, clones)
 	return op
@@ -285,7 +308,7 @@ func (c *creation) operation(src BE, ds []zfs.Dataset, r Create) *operation {
 func (c *creation) hold(clones []zfs.Clone) {
 	for _, x := range clones {
 		nested := slices.ContainsFunc(clones, func(y zfs.Clone) bool { return parent(y.Target) == x.Target })
-		if mp, ok := x.Props["mountpoint"]; ok && nested && slices.Contains(c.roots(), x.Target) {
+		if mp, ok := x.Props["mountpoint"]; ok && nested && slices.Contains(slices.Concat(c.roots(), c.zoneRoots()), x.Target) {
 			c.held = append(c.held, zfs.Change{Dataset: x.Target, Set: zfs.Props{"mountpoint": mp}})
 			x.Props["mountpoint"] = "none"
 		}
@@ -354,6 +377,9 @@ func (c *creation) dropSnapshots(ctx context.Context) error {
 	if c.args.Boot != "" {
 		roots = append(roots, c.args.Boot)
 	}
+	if c.args.Zones {
+		roots = append(roots, c.st.zoneRoots...)
+	}
 	return c.m.destroyMarked(ctx, roots, c.id, func(name string) bool {
 		return strings.HasSuffix(name, "@"+c.args.Snap)
 	})
@@ -384,9 +410,18 @@ func (m *Manager) destroyMarked(ctx context.Context, roots []string, id string, 
 	return nil
 }
 
+// history is what the new BE has taken over: what its source has, and that.
+func (c *creation) history(src BE) history {
+	had := src.taken()
+	if c.args.Own {
+		had.add(syncPoint{src.UUID, c.args.Snap})
+	}
+	return had
+}
+
 // clones are those to make: what is local in the source is local in the
 // clone, what is inherited stays inherited; nothing mounts by itself.
-func (c *creation) clones(ds []zfs.Dataset, r Create) []zfs.Clone {
+func (c *creation) clones(src BE, ds []zfs.Dataset, r Create) []zfs.Clone {
 	out := make([]zfs.Clone, 0, len(ds))
 	for _, d := range ds {
 		props := zfs.Props{}
@@ -407,11 +442,18 @@ func (c *creation) clones(ds []zfs.Dataset, r Create) []zfs.Clone {
 			props[propUUID] = c.args.UUID
 			props[propPolicy] = "static"
 			props[propOp] = c.id
+			if had := c.history(src); len(had) > 0 {
+				props[propHad] = had.String()
+			}
 			if r.Description != "" {
 				props[propDescription] = r.Description
 			}
 		case c.args.Boot:
 			props[propOp] = c.id
+		default:
+			if c.zones[d.Name] != "" {
+				maps.Copy(props, zfs.Props{zones.PropParent: c.args.UUID, zones.PropActive: "on", propOp: c.id})
+			}
 		}
 		out = append(out, zfs.Clone{Snapshot: d.Name + "@" + c.args.Snap, Target: c.target(d.Name), Props: props})
 	}
@@ -439,7 +481,7 @@ func (c *creation) dropClones(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.dropZoneClones(ctx)
 }
 
 // destroyTree destroys what the operation made at root, a clone of origin
@@ -604,10 +646,17 @@ func (c *creation) prepare(context.Context) error {
 	})
 }
 
-// keep takes the marks off: from here the new BE is whole. The boot dataset
-// goes first, since the root's mark is what decides.
+// keep takes the marks off: from here the new BE is whole. Zones and the boot
+// dataset go first, since the root's mark is what decides.
 func (c *creation) keep(ctx context.Context) error {
 	if err := c.m.sys.ZFS.Set(ctx, c.held); err != nil {
+		return err
+	}
+	var marked []zfs.Change
+	for _, root := range c.zoneRoots() {
+		marked = append(marked, zfs.Change{Dataset: root, Inherit: []string{propOp}})
+	}
+	if err := c.m.sys.ZFS.Set(ctx, marked); err != nil {
 		return err
 	}
 	for _, root := range slices.Backward(c.roots()) {
@@ -633,7 +682,7 @@ func (c *creation) unkeep(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.unkeepZones(ctx)
 }
 
 // byDataset reads one dataset's marks; ok is false where it is not there.

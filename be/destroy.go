@@ -31,6 +31,10 @@ type destroyArgs struct {
 	// the user was told of, as a transaction group; newer ones stop it.
 	Upto []uint64 `json:"upto,omitempty"`
 
+	// Zones tells that zone BEs go along, ZonesUpto is the bound for those.
+	Zones     bool   `json:"zones,omitempty"`
+	ZonesUpto uint64 `json:"zonesUpto,omitempty"`
+
 	// recovering: the root dataset has gone, and nothing may stand in the way of
 	// the end. Where something appeared below the boot dataset meanwhile, such
 	// as another tool's periodic snapshot, that dataset is left.
@@ -65,6 +69,15 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if isSnap {
 		return m.planDestroySnapshot(ctx, st, b, snap, what)
 	}
+	if err := m.readZones(ctx, st); err != nil {
+		return nil, err
+	}
+	if err := st.refuseAbsent(what); err != nil {
+		return nil, err
+	}
+	if b, err = st.find(name, what); err != nil { // with its zone BEs
+		return nil, err
+	}
 	if err := r.refuse(st, b, what); err != nil {
 		return nil, err
 	}
@@ -80,6 +93,11 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := m.checkWith(ctx, args, b, what); err != nil {
 		return nil, err
 	}
+	args.Zones = len(b.zones) > 0
+	goingZones, err := m.zoneRemovals(ctx, b.zones, args, what)
+	if err != nil {
+		return nil, err
+	}
 	plan := Plan{root: st.root, Title: what}
 	for i := range args.Roots {
 		rem, err := m.removal(ctx, i, args, what)
@@ -89,6 +107,11 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		plan.Frees += rem.frees
 		plan.Notes = append(plan.Notes, rem.notes...)
 		args.Upto = append(args.Upto, rem.newest)
+	}
+	for _, rem := range goingZones {
+		plan.Frees += rem.frees
+		plan.Notes = append(plan.Notes, rem.notes...)
+		args.ZonesUpto = max(args.ZonesUpto, rem.newest)
 	}
 	goes, err := m.shareSnapsOf(ctx, st, b)
 	if err != nil {
@@ -163,7 +186,10 @@ var removalProps = []string{"createtxg", "clones", "origin", "used", "usedbydata
 // promoted, which snapshots thereby go over to them, which ones are lost, and
 // which origins nobody needs any more.
 func (m *Manager) removal(ctx context.Context, i int, args destroyArgs, what string) (removal, error) {
-	root := args.Roots[i]
+	return m.removalOf(ctx, args.Roots[i], upto(args.Upto, i), args, what)
+}
+
+func (m *Manager) removalOf(ctx context.Context, root string, bound uint64, args destroyArgs, what string) (removal, error) {
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
 		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: removalProps})
 	if zfs.Is(err, zfs.NotFound) {
@@ -174,7 +200,7 @@ func (m *Manager) removal(ctx context.Context, i int, args destroyArgs, what str
 	t := taking{m: m, root: root, args: args, what: what, snaps: map[string][]zfs.Dataset{}}
 	for _, d := range ds {
 		made := txg(d)
-		if made > upto(args.Upto, i) {
+		if made > bound {
 			if args.recovering {
 				return removal{notes: []string{fmt.Sprintf("%s is left, since %s appeared; promote what was cloned from it before you destroy it", root, d.Name)}}, nil
 			}
@@ -362,6 +388,9 @@ func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.
 			}
 			return m.sys.ZFS.Destroy(ctx, rem.Removal)
 		}})
+	}
+	if args.Zones {
+		op.add(m.destroyZonesStep(op, args))
 	}
 	op.add(journal.Step{Name: "forget it as the previous one", Final: true, Do: func(ctx context.Context) error {
 		return m.forgetPrevious(ctx, rootOf(root), args.UUID)

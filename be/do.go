@@ -1,6 +1,7 @@
 package be
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,9 @@ type operation struct {
 	nextSteps []string
 	// quiesced tells that the host was brought to single-user work.
 	quiesced bool
+	// late are errors of steps that the rest was done after all the same; they
+	// are told when it has ended.
+	late error
 	// alone is the BE that no command of snapbe exec may work in meanwhile.
 	alone BE
 }
@@ -77,11 +81,16 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (res Result, err
 	case Recover:
 		return m.recoverPending(ctx, o, false)
 	case Handover, ShareMount:
-		notes, err := m.recoverBefore(ctx, r, o)
-		if err != nil {
-			return Result{}, err
+		before, failed := m.recoverBefore(ctx, r, o)
+		// Also where that failed, what is mounted now cannot wait.
+		if _, handing := r.(Handover); handing && failed != nil {
+			return before, failed
 		}
-		defer func() { res.Notes = append(notes, res.Notes...) }()
+		defer func() {
+			res.Notes = append(before.Notes, res.Notes...)
+			res.Sync = cmp.Or(res.Sync, before.Sync)
+			err = errors.Join(failed, err)
+		}()
 	}
 	op, err := m.planned(ctx, r)
 	if err != nil && op != nil {
@@ -149,9 +158,12 @@ func (m *Manager) carryOut(ctx context.Context, op *operation, o Options) (res R
 	err = m.run(ctx, op, o)
 	res.Notes = append(res.Notes, op.result.Notes...) // what was not undone, too
 	if err != nil {
-		return res, err
+		return res, errors.Join(err, op.late)
 	}
 	res.Sync = op.result.Sync
+	if op.late != nil {
+		return res, op.late
+	}
 	if op.next != nil {
 		next, err := m.planned(ctx, op.next)
 		if err != nil {

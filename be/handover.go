@@ -2,6 +2,7 @@ package be
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,7 +94,10 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	h, ok := st.handover()
-	if !ok || !h.due(st) {
+	switch {
+	case ok && !h.due(st) && h.Restore != "" && r.Boot:
+		return m.giveUpShareBack(st, h), nil
+	case !ok || !h.due(st):
 		return &operation{verb: what, plan: Plan{root: st.root, Title: what}}, nil
 	}
 	target, _ := st.running()
@@ -122,6 +126,22 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	op.result.Name = target.Name
 	return op, nil
+}
+
+// giveUpShareBack is for another BE that was picked in the menu: its services
+// write to the share from now on, and that must not be taken back later. One
+// property says it, and there is nothing to recover.
+func (m *Manager) giveUpShareBack(st *state, h handover) *operation {
+	op := &operation{verb: "hand over", plan: Plan{root: st.root, Title: "hand over"}}
+	restore := h.Restore
+	h.Restore = ""
+	c := zfs.Change{Dataset: st.root, Inherit: []string{propHandover}}
+	if left := h.String(); left != "" {
+		c = zfs.Change{Dataset: st.root, Set: zfs.Props{propHandover: left}}
+	}
+	op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%s was to boot next, with the share as in %s; since this one runs, the share stays as it is: snapbe share restore %s brings it back", st.nameOf(h.To), restore, restore))
+	op.add(journal.Step{Name: "leave the share as it is", Do: func(ctx context.Context) error { return m.sys.ZFS.Set(ctx, []zfs.Change{c}) }})
+	return op
 }
 
 // handoverOperation: each step finds out what is left of it. The last one takes
@@ -173,16 +193,14 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 // to it: whether that went well or not, no later boot does it again.
 func (m *Manager) shareBackStep(op *operation, args handoverArgs) journal.Step {
 	return journal.Step{Name: "bring the share back to @" + args.Restore, Do: func(ctx context.Context) error {
-		err := refuse(Failed, "", "bring the share back to @%s: services run already; snapbe share restore %s does it", args.Restore, args.Restore)
-		if args.boot {
-			written, failed := m.restoreShare(ctx, args.Share, args.Restore, nil)
+		if !args.boot {
+			op.result.Notes = append(op.result.Notes, fmt.Sprintf("bring the share back to @%s: services run already; snapbe share restore %s does it", args.Restore, args.Restore))
+		} else {
+			written, err := m.restoreShare(ctx, args.Share, args.Restore, nil)
 			op.result.Notes = append(op.result.Notes, restored(args.Restore, written))
-			if err = nil; failed != nil {
-				err = refuse(Failed, "", "bring the share back to @%s: %v; what it was is in @%s", args.Restore, failed, args.Snap)
+			if err != nil { // and the rest is done all the same
+				op.late = refuse(Failed, "", "bring the share back to @%s: %v; what it was is in @%s", args.Restore, err, args.Snap)
 			}
-		}
-		if err != nil { // and the rest is done all the same
-			op.result.Notes = append(op.result.Notes, err.Error())
 		}
 		left := handover{From: args.From, To: args.To}.String()
 		c := zfs.Change{Dataset: rootOf(args.Target), Inherit: []string{propHandover}}
@@ -190,7 +208,32 @@ func (m *Manager) shareBackStep(op *operation, args handoverArgs) journal.Step {
 			c = zfs.Change{Dataset: rootOf(args.Target), Set: zfs.Props{propHandover: left}}
 		}
 		return m.sys.ZFS.Set(context.WithoutCancel(ctx), []zfs.Change{c})
-	}}
+	}, Undo: func(ctx context.Context) error { return m.undoShareBack(ctx, op, args) }}
+}
+
+// undoShareBack is for a way back that a power cut stopped, and another BE that
+// was picked in the menu then: what is half brought back becomes what it was.
+func (m *Manager) undoShareBack(ctx context.Context, op *operation, args handoverArgs) error {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{rootOf(args.Target)}, Props: []string{propHandover}})
+	if err != nil {
+		return err
+	}
+	if left, _ := parseHandover(ds[0].Local(propHandover)); left.Restore != args.Restore {
+		return nil // all of it is back
+	}
+	mark, ok, err := m.snapshotMark(ctx, args.Share+"@"+args.Snap)
+	if err != nil || !ok || mark != op.id {
+		return err
+	}
+	if !args.boot {
+		op.result.Notes = append(op.result.Notes, fmt.Sprintf("the share may be half as in @%s: snapbe share restore %s makes it what it was", args.Restore, args.Snap))
+		return nil
+	}
+	_, failed := m.restoreShare(ctx, args.Share, args.Snap, nil)
+	if failed != nil {
+		op.late = errors.Join(op.late, refuse(Failed, "", "take the share back to what it was: %v; that is in @%s", failed, args.Snap))
+	}
+	return nil
 }
 
 // catchUpStep syncs once more, from the other BE at rest. There is no way back,
@@ -250,7 +293,12 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 				if err != nil {
 					return err
 				}
-				if err := m.snapshotOnce(ctx, names, id, nil); err != nil {
+				st, err := m.read(ctx)
+				if err != nil {
+					return err
+				}
+				source, _ := st.byUUID(args.From)
+				if err := m.snapshotOnce(ctx, names, id, source.historyProps()); err != nil {
 					return err
 				}
 				changes = append(changes,
@@ -272,26 +320,32 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 
 // recoverBefore ends an interrupted operation that the early units cannot leave
 // to snapbe-recover.service: an activation that is followed by a handover, and
-// a restore of the share, which services are about to write to.
+// a restore of the share, which services are about to write to; one that was cut
+// off in a handover, too, where another BE was picked in the menu since.
 //
 // Whatever is wrong with the record, the share has to be mounted.
-func (m *Manager) recoverBefore(ctx context.Context, r Request, o Options) (notes []string, err error) {
+func (m *Manager) recoverBefore(ctx context.Context, r Request, o Options) (res Result, err error) {
 	st, err := m.read(ctx)
 	if err != nil || o.DryRun {
-		return nil, err
+		return res, err
 	}
-	rec, ok, err := st.pending()
+	rec, ok, unreadable := st.pending()
 	h, left := st.handover()
 	hand, handing := r.(Handover)
+	due := left && h.due(st)
 	switch {
-	case handing && ok && left && h.due(st) && err == nil:
-		_, err = m.recoverPending(ctx, Options{Step: o.Step}, hand.Boot)
-		return nil, err
-	case !handing && ok && rec.Kind == "share-restore" && err == nil:
-		_, err = m.recoverPending(ctx, Options{Step: o.Step}, true)
+	case unreadable != nil:
+		err = unreadable
+	case handing && ok && due:
+		return m.recoverPending(ctx, Options{Step: o.Step}, hand.Boot)
+	case !handing && ok && (rec.Kind == "share-restore" || rec.Kind == "handover" && !due):
+		res, err = m.recoverPending(ctx, Options{Step: o.Step}, true)
+		if _, waits, e := m.journal(st.root).Load(ctx); err == nil || e == nil && !waits {
+			return res, err
+		}
 	}
 	if err != nil {
-		notes = append(notes, fmt.Sprintf("an interrupted operation is left to snapbe recover: %v", err))
+		res.Notes = append(res.Notes, fmt.Sprintf("an interrupted operation is left to snapbe recover: %v", err))
 	}
-	return notes, nil
+	return res, nil
 }

@@ -29,6 +29,12 @@ func (r Mount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b.Running {
 		return nil, refuse(Busy, "", "%s: it is running, at /", what)
 	}
+	if err := m.readZones(ctx, st); err != nil {
+		return nil, err
+	}
+	if b, err = st.usable(r.Name, what); err != nil { // with its zone BEs
+		return nil, err
+	}
 	if err := st.refuseMounted(b, what, ""); err != nil {
 		return nil, err
 	}
@@ -42,7 +48,7 @@ func (r Mount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := checkMountDir(dir, what); err != nil {
 		return nil, err
 	}
-	t, err := m.tree(ctx, b)
+	t, err := m.withZones(ctx, st, b)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +221,10 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 	if b.Running {
 		return 0, nil, refuse(Busy, "run the command itself", "%s: it is running", what)
 	}
-	t, err := m.tree(ctx, b)
+	if err := m.readZones(ctx, st); err != nil {
+		return 0, nil, err
+	}
+	t, err := m.withZones(ctx, st, b)
 	if err != nil {
 		return 0, nil, err
 	}

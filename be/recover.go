@@ -67,7 +67,8 @@ func (m *Manager) recoverPending(ctx context.Context, o Options, boot bool) (Res
 			Hint: "mend what it names and run snapbe recover again"}
 	}
 	res.Notes = append(op.result.Notes, fmt.Sprintf("%s was %s", op.verb, outcome))
-	return res, nil
+	res.Sync = op.result.Sync
+	return res, op.late
 }
 
 // rebuild makes an operation's steps from its record.

@@ -78,6 +78,8 @@ type Create struct {
 	// Props are further properties of the new root dataset, prop=value.
 	Props    map[string]string
 	Activate bool
+	// Zones are those that are cloned along.
+	Zones ZoneChoice
 }
 
 // Activate makes a BE the one that boots from now on, with the files of the
@@ -184,6 +186,10 @@ type Recover struct{}
 
 // BootMount mounts the running BE's boot dataset at /boot, early at boot.
 type BootMount struct{}
+
+// ZoneMount mounts the roots that the zones have in the running BE, before they
+// start.
+type ZoneMount struct{}
 
 // BootUpdate writes the boot menu again from the pool's state.
 type BootUpdate struct{}

@@ -169,10 +169,6 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 		}})
 	}
 	op.add(journal.Step{Name: "take the mark off", Final: true, Do: func(ctx context.Context) error {
-		// What it took over from another BE since the snapshot has gone.
-		if err := m.sys.ZFS.Set(ctx, []zfs.Change{setSynced(root, "")}); err != nil {
-			return err
-		}
 		return m.dropMark(ctx, root, id, "")
 	}})
 	op.add(m.refreshStep(op, root))

@@ -337,7 +337,8 @@ func TestShareRestoreFails(t *testing.T) {
 	// After a power cut too.
 	require.True(t, cut(t, w, be.ShareRestore{Snap: "mine", Paths: []string{"mail/ann", "spool/queue/1"}}, 3))
 	require.NoError(t, w.Start())
-	do(t, w, be.ShareMount{})
+	_, err = try(t, w, be.ShareMount{})
+	require.ErrorContains(t, err, "which is not followed")
 	assert.Empty(t, status(t, w).Pending)
 }
 

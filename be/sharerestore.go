@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 
@@ -40,6 +41,9 @@ func (r ShareRestore) plan(ctx context.Context, m *Manager) (*operation, error) 
 	args := restoreArgs{Share: st.share, Snap: r.Snap, Kept: m.autoSnap()}
 	for _, p := range r.Paths {
 		rel, err := sharePath(st, p)
+		if err == nil && !utf8.ValidString(rel) { // the record would name another file
+			err = fmt.Errorf("%q is not UTF-8; restore the directory that it lies in", p)
+		}
 		if err != nil {
 			return nil, refuse(Invalid, "name it as mail/alice, or as /var/mail/alice", "%s: %v", what, err)
 		}
@@ -119,11 +123,11 @@ func (m *Manager) restoreOperation(id string, args restoreArgs) *operation {
 		if err == nil {
 			return nil
 		}
-		told := fmt.Sprintf("not all of it is back: %v; what was there before is in %s", err, args.Kept)
-		op.result.Notes = append(op.result.Notes, told)
 		if args.recovering {
+			op.late = refuse(Failed, "snapbe share restore "+args.Snap+" tries it again", "%s: not all of it is back: %v; what was there before is in %s", op.verb, err, args.Kept)
 			return nil
 		}
+		op.result.Notes = append(op.result.Notes, fmt.Sprintf("not all of it is back: %v; what was there before is in %s", err, args.Kept))
 		return &Error{Code: Failed, Text: op.verb, Err: err, Hint: "snapbe share restore " + args.Kept + " takes back what was done"}
 	}})
 	op.committed = func(ctx context.Context) (int, bool, error) {

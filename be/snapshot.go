@@ -38,7 +38,7 @@ func (r Create) planSnapshot(ctx context.Context, m *Manager, st *state) (*opera
 		}
 	}
 	ds = slices.DeleteFunc(ds, func(d zfs.Dataset) bool { return d.Kind == zfs.Snapshot })
-	if err := checkLengths(ds, b, b.Name, snap, what); err != nil {
+	if err := checkLengths(ds, snap, what, func(name string) string { return name }); err != nil {
 		return nil, err
 	}
 	args := snapshotArgs{Roots: b.datasets(), Snap: snap}

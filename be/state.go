@@ -11,6 +11,7 @@ import (
 
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // state is what the pool says, read at one moment.
@@ -30,6 +31,11 @@ type state struct {
 	// were.
 	shareFrom string
 	moved     []string
+	// zoneRoots are the datasets that zones lie in, zonesAbsent those of them
+	// that are not there; zones are filled by readZones.
+	zoneRoots   []string
+	zonesAbsent []string
+	zones       []zones.Zone
 	// bes are sorted by age, oldest first.
 	bes []BE
 	// mounts is where datasets are mounted for everybody.
@@ -47,7 +53,7 @@ var stateProps = []string{
 	"mountpoint", "canmount",
 	propUUID, propPolicy, propDescription, propOp, propBooted,
 	propDefault, propPrevious, propJournal, propBootRoot, propGrub,
-	propHandover, propSynced, propShare, propShareDirs, propShareFrom, propShared,
+	propHandover, propSynced, propHad, propShare, propShareDirs, propShareFrom, propShared, propZones,
 }
 
 // rootContainer is the BE root container and the running BE's dataset, which
@@ -161,6 +167,7 @@ func (st *state) newBE(d zfs.Dataset, running string) BE {
 		Origin:      d.Value("origin"),
 		Unfinished:  d.Local(propOp),
 		synced:      d.Local(propSynced),
+		had:         parseHistory(d.Local(propHad)),
 	}
 	b.Booted, _ = time.Parse(time.RFC3339, d.Local(propBooted))
 	if b.UUID != "" {
@@ -265,7 +272,7 @@ func (st *state) afterUnfinished(b BE) string {
 func (st *state) mounted(b BE) (places []mount.Mounted) {
 	var all []mount.Mounted
 	for _, mnt := range st.mounts {
-		if mnt.FSType == "zfs" && slices.ContainsFunc(b.datasets(), func(root string) bool { return within(mnt.Dataset, root) }) {
+		if mnt.FSType == "zfs" && b.has(mnt.Dataset) {
 			all = append(all, mnt)
 		}
 	}
@@ -326,6 +333,12 @@ func (st *state) datasets() (roots []string) {
 		roots = append(roots, b.datasets()...)
 	}
 	return roots
+}
+
+// has tells whether a dataset is the BE's, or that of one of its zone BEs.
+func (b BE) has(dataset string) bool {
+	return slices.ContainsFunc(b.datasets(), func(root string) bool { return within(dataset, root) }) ||
+		slices.ContainsFunc(b.zones, func(z zones.BE) bool { return within(dataset, z.Dataset) })
 }
 
 // datasets are the root datasets of a BE, one per pool.

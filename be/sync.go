@@ -130,7 +130,7 @@ func (m *Manager) newSync(ctx context.Context, st *state, source, target BE, str
 	if err != nil {
 		return nil, err
 	}
-	s.base, err = m.baseOf(ctx, source, target)
+	s.base, err = m.baseOf(ctx, st, source, target)
 	return s, err
 }
 
@@ -208,7 +208,7 @@ func (m *Manager) addSync(op *operation, id string, args syncArgs, s *syncing) {
 			if err != nil {
 				return err
 			}
-			return m.snapshotOnce(ctx, names, id, nil)
+			return m.snapshotOnce(ctx, names, id, s.source.historyProps())
 		},
 		Undo: func(ctx context.Context) error {
 			return m.destroyMarked(ctx, []string{args.Source, args.Target}, id, func(name string) bool {

@@ -261,7 +261,7 @@ func TestHandoverFails(t *testing.T) {
 
 // A rollback takes back what was synced, so the next sync must not take it for
 // done.
-func TestRollbackForgetsTheSync(t *testing.T) {
+func TestSyncAfterRollback(t *testing.T) {
 	w := onePool(t)
 	synced(t, w)
 	do(t, w, be.Create{Name: "be-2@before"})

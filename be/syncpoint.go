@@ -1,8 +1,10 @@
 package be
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -32,6 +34,73 @@ func (p syncPoint) String() string {
 func parseSyncPoint(s string) (p syncPoint) {
 	p.From, p.Snap, _ = strings.Cut(s, " ")
 	return p
+}
+
+// history is what a BE has taken over from others, in time and through third
+// ones: by UUID the name of the youngest snapshot of that one.
+type history map[string]string
+
+// parseHistory reads pairs with commas between.
+func parseHistory(text string) history {
+	h := history{}
+	for pair := range strings.SplitSeq(text, ",") {
+		h.add(parseSyncPoint(pair))
+	}
+	return h
+}
+
+// maxHistory keeps a history far below the 8 KiB of a property.
+const maxHistory = 50
+
+func (h history) String() string {
+	uuids := slices.SortedFunc(maps.Keys(h), func(a, b string) int {
+		return cmp.Or(-cmp.Compare(age(h[a]), age(h[b])), cmp.Compare(a, b))
+	})
+	pairs := make([]string, 0, len(h))
+	for _, uuid := range uuids[:min(len(uuids), maxHistory)] {
+		pairs = append(pairs, syncPoint{uuid, h[uuid]}.String())
+	}
+	return strings.Join(pairs, ",")
+}
+
+// age orders the names of snapshots by the time that they have in them.
+func age(snap string) string { return strings.TrimPrefix(snap, syncPrefix) }
+
+func (h history) add(p syncPoint) {
+	if p.From != "" && p.Snap != "" && age(p.Snap) > age(h[p.From]) {
+		h[p.From] = p.Snap
+	}
+}
+
+func (h history) addAll(more history) {
+	for uuid, snap := range more {
+		h.add(syncPoint{uuid, snap})
+	}
+}
+
+// taken is what a BE has taken over, with its sync point.
+func (b BE) taken() history {
+	h := history{}
+	h.addAll(b.had)
+	h.add(parseSyncPoint(b.synced))
+	return h
+}
+
+// historyProps are what a sync point of a BE is given.
+func (b BE) historyProps() zfs.Props {
+	had := b.taken()
+	if len(had) == 0 {
+		return nil
+	}
+	return zfs.Props{propHad: had.String()}
+}
+
+// setHad is the change that gives a BE's dataset its history.
+func setHad(dataset string, h history) zfs.Change {
+	if len(h) == 0 {
+		return zfs.Change{Dataset: dataset, Inherit: []string{propHad}}
+	}
+	return zfs.Change{Dataset: dataset, Set: zfs.Props{propHad: h.String()}}
 }
 
 // setSynced is the change that gives a BE's dataset its sync point.
@@ -95,10 +164,10 @@ type base struct {
 	notes []string
 }
 
-// baseOf finds what source and target have in common: the state of the source
-// that the target has taken over, where the source comes from that, else the
-// youngest snapshot that both come from.
-func (m *Manager) baseOf(ctx context.Context, source, target BE) (found base, err error) {
+// baseOf finds what source and target have in common: the youngest state of any
+// BE that both of them have. That is the snapshot that both come from, or what
+// one has taken over from the other, or both from a third one.
+func (m *Manager) baseOf(ctx context.Context, st *state, source, target BE) (found base, err error) {
 	mine, err := m.lineage(ctx, source.Dataset)
 	if err != nil {
 		return found, err
@@ -107,51 +176,85 @@ func (m *Manager) baseOf(ctx context.Context, source, target BE) (found base, er
 	if err != nil {
 		return found, err
 	}
-	if name := common(mine, theirs); name != "" {
-		if found.tree, err = m.treeAt(ctx, name); err != nil {
+	origin := common(mine, theirs)
+	youngest := origin
+	consider := func(line []zfs.Dataset, snap string) {
+		if s := snapshotIn(line, snap); s.Name != "" && txg(s) > txg(youngest) {
+			youngest = s
+		}
+	}
+	has, gives := target.taken(), source.taken()
+	consider(mine, has[source.UUID])
+	consider(theirs, gives[target.UUID])
+	for uuid, snap := range has {
+		third, ok := st.byUUID(uuid)
+		if !ok || gives[uuid] == "" || uuid == source.UUID || uuid == target.UUID {
+			continue
+		}
+		line, err := m.lineage(ctx, third.Dataset)
+		if err != nil {
+			return found, err
+		}
+		if age(gives[uuid]) < age(snap) {
+			snap = gives[uuid]
+		}
+		consider(line, snap)
+	}
+	return m.baseAt(ctx, source, target, theirs, origin, youngest)
+}
+
+// baseAt makes a base of the youngest common state and of the origin.
+func (m *Manager) baseAt(ctx context.Context, source, target BE, theirs []zfs.Dataset, origin, youngest zfs.Dataset) (found base, err error) {
+	if youngest.Name != "" {
+		if found.tree, err = m.treeAt(ctx, youngest.Name); err != nil {
+			return found, err
+		}
+	}
+	if origin.Name != "" && origin.Name != youngest.Name {
+		if found.origin, err = m.treeAt(ctx, origin.Name); err != nil {
 			return found, err
 		}
 	}
 	point := parseSyncPoint(target.synced)
-	if at := snapshotIn(mine, point.Snap); at != "" {
-		found.origin = found.tree
-		if found.tree, err = m.treeAt(ctx, at); err != nil {
-			return found, err
-		}
+	_, at, _ := splitName(youngest.Name)
+	if point.Snap != "" && at == point.Snap && point.From == source.UUID {
 		// A handover leaves a snapshot of either side, by the same name.
 		was := snapshotIn(theirs, point.Snap)
-		if was != "" && parseSyncPoint(source.synced).Snap == point.Snap {
-			found.was, err = m.treeAt(ctx, was)
+		if was.Name != "" && parseSyncPoint(source.synced).Snap == point.Snap {
+			found.was, err = m.treeAt(ctx, was.Name)
 		}
 	}
-	if found.tree == nil {
+	switch {
+	case found.tree == nil:
 		found.notes = append(found.notes, fmt.Sprintf("%q and %q have no snapshot in common: a file counts as changed when it is newer than %q", source.Name, target.Name, target.Name))
+	case point.From == source.UUID && point.Snap != "" && age(at) < age(point.Snap):
+		found.notes = append(found.notes, fmt.Sprintf("the snapshot %s, which %q has taken over from %q, has gone: judged by an older one, so that what was locked or removed since may not be seen", point.Snap, target.Name, source.Name))
 	}
 	return found, err
 }
 
 // common is the youngest snapshot of both lineages, by GUID: one that was
-// received has another name. It is "" where there is none.
-func common(mine, theirs []zfs.Dataset) string {
+// received has another name. It has no name where there is none.
+func common(mine, theirs []zfs.Dataset) zfs.Dataset {
 	for _, s := range mine {
 		for _, t := range theirs {
 			if s.Value("guid") == t.Value("guid") {
-				return s.Name
+				return s
 			}
 		}
 	}
-	return ""
+	return zfs.Dataset{}
 }
 
 // snapshotIn finds a sync point in a lineage: what it was made of may have been
 // promoted since, or cloned.
-func snapshotIn(line []zfs.Dataset, snap string) string {
+func snapshotIn(line []zfs.Dataset, snap string) zfs.Dataset {
 	for _, s := range line {
 		if _, name, _ := splitName(s.Name); snap != "" && name == snap {
-			return s.Name
+			return s
 		}
 	}
-	return ""
+	return zfs.Dataset{}
 }
 
 // treeAt is the tree of a BE as a snapshot of its root dataset holds it, with
@@ -210,18 +313,22 @@ func (m *Manager) lineage(ctx context.Context, dataset string) (line []zfs.Datas
 	return line, nil
 }
 
-// dropOldPoints destroys sync points that no BE's property names any more. What
-// cannot go stays for the next time, and the notes tell.
+// dropOldPoints settles what each BE has taken over, and destroys sync points
+// that no BE's history names any more. What cannot go stays for the next time,
+// and the notes tell.
 func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error) {
 	st, err := m.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.forgetSyncs(ctx, st); err != nil {
+	snaps, err := m.rootSnapshots(ctx, st)
+	if err != nil {
 		return nil, err
 	}
-	old, err := m.oldPoints(ctx, st)
-	for _, point := range old {
+	if err := m.settleHistory(ctx, st, snaps); err != nil {
+		return nil, err
+	}
+	for _, point := range oldPoints(st, snaps) {
 		root, snap, _ := splitName(point)
 		named, err := m.named(ctx, root, snap)
 		if err == nil {
@@ -233,30 +340,13 @@ func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error)
 			return notes, err
 		}
 	}
-	return notes, err
+	return notes, nil
 }
 
-// forgetSyncs takes what BEs have taken over from those that have gone off them.
-func (m *Manager) forgetSyncs(ctx context.Context, st *state) error {
-	var changes []zfs.Change
+// rootSnapshots lists the snapshots of all root datasets: one process.
+func (m *Manager) rootSnapshots(ctx context.Context, st *state) ([]zfs.Dataset, error) {
+	var roots []string
 	for _, b := range st.bes {
-		from := parseSyncPoint(b.synced).From
-		there := slices.ContainsFunc(st.bes, func(x BE) bool { return x.UUID == from })
-		if from != "" && !there && b.Unfinished == "" {
-			changes = append(changes, setSynced(b.Dataset, ""))
-		}
-	}
-	return m.sys.ZFS.Set(ctx, changes)
-}
-
-// oldPoints lists them by their root datasets: one process for all BEs.
-func (m *Manager) oldPoints(ctx context.Context, st *state) (old []string, err error) {
-	wanted, roots := map[string]bool{}, []string{}
-	for _, b := range st.bes {
-		p := parseSyncPoint(b.synced)
-		if from, ok := st.byUUID(p.From); ok {
-			wanted[from.Dataset+"@"+p.Snap] = true
-		}
 		if b.Unfinished == "" {
 			roots = append(roots, b.Dataset)
 		}
@@ -264,13 +354,67 @@ func (m *Manager) oldPoints(ctx context.Context, st *state) (old []string, err e
 	if len(roots) == 0 {
 		return nil, nil
 	}
-	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp, "clones", "userrefs"}})
+	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp, propHad, "clones", "userrefs"}})
+	return slices.DeleteFunc(snaps, func(s zfs.Dataset) bool {
+		name, _, _ := splitName(s.Name)
+		return !slices.Contains(roots, name)
+	}), err
+}
+
+// settleHistory adds to each BE's history its sync point and what that had taken
+// over, which its snapshot says, and forgets BEs that have gone. Only what
+// has come to its end is settled, so nothing of it is ever taken back.
+func (m *Manager) settleHistory(ctx context.Context, st *state, snaps []zfs.Dataset) error {
+	var changes []zfs.Change
+	for i := range st.bes {
+		b := &st.bes[i]
+		if b.Unfinished != "" || b.UUID == "" {
+			continue
+		}
+		had, point := b.taken(), parseSyncPoint(b.synced)
+		for _, s := range snaps {
+			if _, snap, _ := splitName(s.Name); snap == point.Snap && snap != "" {
+				had.addAll(parseHistory(s.Local(propHad)))
+			}
+		}
+		delete(had, b.UUID)
+		maps.DeleteFunc(had, func(uuid, _ string) bool { _, ok := st.byUUID(uuid); return !ok })
+		if had.String() != b.had.String() {
+			changes = append(changes, setHad(b.Dataset, had))
+			b.had = had
+		}
+		if _, ok := st.byUUID(point.From); point.From != "" && !ok {
+			changes = append(changes, setSynced(b.Dataset, ""))
+			b.synced = ""
+		}
+	}
+	return m.sys.ZFS.Set(ctx, changes)
+}
+
+// oldPoints are the sync points that no history names. One that a promotion has
+// brought to another BE stays wherever it is.
+func oldPoints(st *state, snaps []zfs.Dataset) (old []string) {
+	wanted := map[string]bool{}
+	for _, b := range st.bes {
+		for uuid, snap := range b.taken() {
+			from, ok := st.byUUID(uuid)
+			if !ok {
+				continue
+			}
+			at := from.Dataset + "@" + snap
+			if slices.ContainsFunc(snaps, func(s zfs.Dataset) bool { return s.Name == at }) {
+				wanted[at] = true
+			} else {
+				wanted[snap] = true
+			}
+		}
+	}
 	for _, s := range snaps {
-		name, snap, _ := splitName(s.Name)
+		_, snap, _ := splitName(s.Name)
 		ours := strings.HasPrefix(snap, syncPrefix) && s.Local(propOp) != ""
-		if ours && slices.Contains(roots, name) && !wanted[s.Name] && s.Value("clones") == "" && number(s.Value("userrefs")) == 0 {
+		if ours && !wanted[s.Name] && !wanted[snap] && s.Value("clones") == "" && number(s.Value("userrefs")) == 0 {
 			old = append(old, s.Name)
 		}
 	}
-	return old, err
+	return old
 }

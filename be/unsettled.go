@@ -16,8 +16,8 @@ func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
 	var told []string
 	for _, i := range r.Items {
 		// Accounts that cannot be written at all would never get their locks:
-		// the next sync takes them for told.
-		lost := i.Action == synclist.Refused && slices.ContainsFunc(s.list, func(l synclist.Line) bool {
+		// the next sync takes them for told. A line that is none is told alone.
+		lost := i.Action == synclist.Refused && i.Why != "" && slices.ContainsFunc(s.list, func(l synclist.Line) bool {
 			return l.Path == i.Path && l.Mode == synclist.Merge
 		})
 		if s.strict || i.Strict || lost {

@@ -23,6 +23,8 @@ type World struct {
 	ZFS  *zfsfake.Fake
 	Host *Host
 	Boot *Boot
+	// Zones is the platform of zones.
+	Zones *Zones
 	// Stop, where set, is called before every change, with n counting from
 	// 1 on; an error fails the change, a panic is a power cut.
 	Stop func(what string, n int) error
@@ -69,6 +71,7 @@ func link(dir string, f *zfsfake.Fake, k kept) *World {
 	w := &World{ZFS: f, dir: dir, clock: k.Clock, uuids: k.UUIDs}
 	w.Host = &Host{w: w, hostState: k.Host, tmp: filepath.Join(dir, "tmp")}
 	w.Boot = newBoot(w, k.Boot)
+	w.Zones = &Zones{w: w}
 	f.Clock = func() time.Time { return w.clock }
 	f.Hook = func(verb string, _ int) error { return w.change("zfs " + verb) }
 	return w
@@ -104,7 +107,7 @@ func (w *World) Changes() int {
 // look at the clock, and UUIDs count, so that output can be compared.
 func (w *World) System() be.System {
 	return be.System{
-		ZFS: w.ZFS, Boot: w.Boot, Host: w.Host,
+		ZFS: w.ZFS, Boot: w.Boot, Host: w.Host, Zones: w.Zones,
 		LockFile:   filepath.Join(w.dir, "run", "lock"),
 		Command:    "snapbe",
 		BeforeFile: func(what string) error { return w.change("file: " + what) },
@@ -129,7 +132,7 @@ func (w *World) Reboot() error {
 	if err := w.Start(); err != nil {
 		return err
 	}
-	for _, r := range []be.Request{be.ShareMount{}, be.Handover{Boot: true}} {
+	for _, r := range []be.Request{be.ShareMount{}, be.Handover{Boot: true}, be.ZoneMount{}} {
 		if _, err := be.New(w.System()).Do(ctx, r, be.Options{}); err != nil {
 			return err
 		}

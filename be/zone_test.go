@@ -1,0 +1,179 @@
+package be_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"snapbe/be"
+	"snapbe/be/betest"
+	"snapbe/internal/zfs"
+	"snapbe/zones"
+)
+
+// zoned is a host with two zones, one of which has a nested dataset.
+func zoned(t *testing.T, w *betest.World) {
+	t.Helper()
+	for _, name := range []string{"db", "web"} {
+		w.AddZone("rpool/zones", name)
+	}
+	create(t, w, "rpool/zones/web/ROOT/zbe/srv", zfs.Props{"canmount": "noauto"})
+	do(t, w, be.ZoneMount{})
+}
+
+// zoneRoot is the dataset that shows where a zone boots.
+func zoneRoot(w *betest.World, name string) string {
+	for _, mnt := range w.Host.Mounted {
+		if mnt.Dir == "/var/lib/machines/"+name {
+			return mnt.Dataset
+		}
+	}
+	return ""
+}
+
+func TestCreateClonesZones(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		zoned(t, w)
+		do(t, w, be.Create{Name: "new"})
+		uuid := named(t, w, "new").UUID
+		for _, name := range []string{"db", "web"} {
+			root := "rpool/zones/" + name + "/ROOT/zbe-1"
+			p := props(t, w, root, zones.PropParent, zones.PropActive, "org.snapbe:op", "origin", "canmount", "mountpoint")
+			assert.Equal(t, uuid, p[zones.PropParent].Value)
+			assert.Equal(t, "on", p[zones.PropActive].Value)
+			assert.Empty(t, p["org.snapbe:op"].Value)
+			assert.Equal(t, "noauto", p["canmount"].Value)
+			assert.Equal(t, "/", p["mountpoint"].Value)
+			assert.Equal(t, name+" 1\n", w.File(root, "version"))
+			// The old one stays the active one of its own parent.
+			old := props(t, w, "rpool/zones/"+name+"/ROOT/zbe", zones.PropParent, zones.PropActive)
+			assert.Equal(t, named(t, w, "debian").UUID, old[zones.PropParent].Value)
+			assert.Equal(t, "on", old[zones.PropActive].Value)
+		}
+		nested := props(t, w, "rpool/zones/web/ROOT/zbe-1/srv", "mountpoint", "canmount")
+		assert.Equal(t, "/srv", nested["mountpoint"].Value)
+		assert.Equal(t, "noauto", nested["canmount"].Value)
+	})
+}
+
+// TestZonesFollow boots there and back: what is mounted where a zone boots is
+// always the root that belongs to what runs, chosen by hand in the menu too.
+func TestZonesFollow(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	do(t, w, be.Create{Name: "new"})
+	w.Put("rpool/zones/web/ROOT/zbe-1", "version", "web 2\n")
+	do(t, w, be.Activate{Name: "new"})
+	require.NoError(t, w.Reboot())
+	assert.Equal(t, "rpool/zones/web/ROOT/zbe-1", zoneRoot(w, "web"))
+	assert.Equal(t, "rpool/zones/db/ROOT/zbe-1", zoneRoot(w, "db"))
+	w.Host.Boot("rpool/ROOT/debian")
+	do(t, w, be.ZoneMount{})
+	assert.Equal(t, "rpool/zones/web/ROOT/zbe", zoneRoot(w, "web"))
+	assert.Empty(t, w.Zones.Withheld)
+	assert.NotContains(t, steps(do(t, w, be.ZoneMount{})), "mount the roots", "the second time there is nothing to mount")
+}
+
+// TestZoneOfAnotherBE: a zone that has no root in the running boot environment is
+// kept from starting, and never gets another one's.
+func TestZoneOfAnotherBE(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	do(t, w, be.Create{Name: "new"})
+	w.AddZone("rpool/zones", "late")
+	w.Host.Boot("rpool/ROOT/new")
+	res := do(t, w, be.ZoneMount{})
+	assert.Equal(t, "rpool/zones/web/ROOT/zbe-1", zoneRoot(w, "web"))
+	assert.Empty(t, zoneRoot(w, "late"))
+	assert.Equal(t, []string{"late"}, w.Zones.Withheld)
+	assert.Contains(t, res.Plan.Notes, `the zone "late" has no root in "new": it has no active zone BE`)
+}
+
+func TestCreateRefusesZones(t *testing.T) {
+	t.Run("none for the source", func(t *testing.T) {
+		w := onePool(t)
+		zoned(t, w)
+		set(t, w, "rpool/zones/web/ROOT/zbe", zfs.Props{zones.PropActive: "off"})
+		refused(t, w, be.Create{Name: "new"}, refusal{be.Failed,
+			`create "new": the zone "web": for "debian" it has no active zone BE`,
+			"snapbe zone attach web gives it one; --zone names the zones that go along"})
+		do(t, w, be.Create{Name: "new", Zones: be.ZoneChoice{Names: []string{"db"}}})
+		assert.True(t, exists(w, "rpool/zones/db/ROOT/zbe-1"))
+		assert.False(t, exists(w, "rpool/zones/web/ROOT/zbe-1"))
+	})
+	t.Run("two", func(t *testing.T) {
+		w := onePool(t)
+		zoned(t, w)
+		create(t, w, "rpool/zones/web/ROOT/zbe-7", zfs.Props{"canmount": "noauto", "mountpoint": "/",
+			zones.PropParent: named(t, w, "debian").UUID, zones.PropActive: "on"})
+		refused(t, w, be.Create{Name: "new"}, refusal{be.Failed,
+			`create "new": the zone "web": for "debian" it has 2 active zone BEs: zbe, zbe-7`,
+			"zfs set org.opensolaris.libbe:active=off rpool/zones/web/ROOT/zbe-7 turns one of them off"})
+		do(t, w, be.Create{Name: "new", Zones: be.ZoneChoice{None: true}})
+		assert.False(t, exists(w, "rpool/zones/db/ROOT/zbe-1"))
+	})
+	t.Run("no such zone", func(t *testing.T) {
+		w := onePool(t)
+		zoned(t, w)
+		refused(t, w, be.Create{Name: "new", Zones: be.ZoneChoice{Names: []string{"mail"}}}, refusal{be.NotFound,
+			`create "new": there is no zone "mail"`,
+			"snapbe zone list shows those that there are; snapbe zone adopt makes one of a machine"})
+	})
+}
+
+// TestDestroyTakesZones along, and leaves those of the other boot environment
+// whole.
+func TestDestroyTakesZones(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		zoned(t, w)
+		before := w.Capture()
+		do(t, w, be.Create{Name: "new"})
+		do(t, w, be.Destroy{Name: "new"})
+		same(t, before, w.Capture())
+	})
+	t.Run("the origin", func(t *testing.T) {
+		w := onePool(t)
+		zoned(t, w)
+		do(t, w, be.Create{Name: "new"})
+		do(t, w, be.Activate{Name: "new"})
+		require.NoError(t, w.Reboot())
+		do(t, w, be.Destroy{Name: "debian"})
+		assert.False(t, exists(w, "rpool/zones/web/ROOT/zbe"))
+		assert.Equal(t, "web 1\n", w.File("rpool/zones/web/ROOT/zbe-1", "version"))
+		assert.Equal(t, "-", props(t, w, "rpool/zones/web/ROOT/zbe-1", "origin")["origin"].Value)
+	})
+	t.Run("a snapshot of the user's", func(t *testing.T) {
+		w := onePool(t)
+		zoned(t, w)
+		do(t, w, be.Create{Name: "new"})
+		snapshot(t, w, "rpool/zones/web/ROOT/zbe-1@mine")
+		refused(t, w, be.Destroy{Name: "new"}, refusal{be.Failed,
+			`destroy "new": the snapshot rpool/zones/web/ROOT/zbe-1@mine, which snapbe did not make, would be lost`,
+			"-s takes all of its snapshots along; naming it takes this one"})
+	})
+}
+
+// TestMountShowsZones beneath the boot environment.
+func TestMountShowsZones(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	do(t, w, be.Create{Name: "new"})
+	res := do(t, w, be.Mount{Name: "new"})
+	at := map[string]string{}
+	for _, mnt := range w.Host.Mounted {
+		at[mnt.Dir] = mnt.Dataset
+	}
+	assert.Equal(t, "rpool/zones/web/ROOT/zbe-1", at[res.Dir+"/var/lib/machines/web"])
+	assert.Equal(t, "rpool/zones/web/ROOT/zbe-1/srv", at[res.Dir+"/var/lib/machines/web/srv"])
+	do(t, w, be.Unmount{Name: "new"})
+	do(t, w, be.Destroy{Name: "new"})
+}
+
+func steps(res be.Result) string {
+	all := ""
+	for _, s := range res.Plan.Steps {
+		all += s + "\n"
+	}
+	return all
+}

@@ -1,0 +1,133 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/mount"
+	"snapbe/internal/treecopy"
+	"snapbe/zones"
+)
+
+// plan of ZoneMount refuses nothing on account of an interrupted operation: the
+// zones that start next need their roots, and those of the running boot
+// environment are whole whatever waits.
+func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
+	const what = "mount the zones"
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	op := &operation{verb: what, plan: Plan{root: st.root, Title: what}}
+	b, ok := st.running()
+	if !ok || len(st.zoneRoots) == 0 {
+		return op, nil
+	}
+	active, notes := m.activeZones(st, b)
+	for _, root := range st.zonesAbsent {
+		notes = append(notes, fmt.Sprintf("the zones below %s are not there", root))
+	}
+	op.plan.Notes = notes
+	todo := slices.DeleteFunc(active, func(z zones.BE) bool {
+		return lastAt(st.mounts, m.sys.Zones.RootDir(z.Zone)).Dataset == z.Dataset
+	})
+	if len(todo) > 0 {
+		op.add(journal.Step{Name: "mount the roots of " + count(len(todo), "zone"), Do: func(ctx context.Context) error {
+			return m.mountZones(ctx, st, b, todo)
+		}})
+	}
+	op.add(journal.Step{Name: "let no zone start that has none", Do: func(ctx context.Context) error {
+		return m.withholdZones(ctx, st)
+	}})
+	return op, nil
+}
+
+// withholdZones keeps those zones from starting whose root is not in place: what
+// else shows at their directory is not theirs.
+func (m *Manager) withholdZones(ctx context.Context, st *state) error {
+	mounts, err := m.sys.Host.Mounts()
+	if err != nil {
+		return err
+	}
+	without := []string{}
+	for _, z := range st.zones {
+		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name))
+		if m.policy(z.Name) != ZoneExcluded && !slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset }) {
+			without = append(without, z.Name)
+		}
+	}
+	return m.sys.Zones.Withhold(ctx, without)
+}
+
+// mountZones mounts zone BEs where the platform boots them. One that cannot be
+// mounted is named, and the others are.
+func (m *Manager) mountZones(ctx context.Context, st *state, b BE, of []zones.BE) error {
+	trees, err := m.zoneTrees(ctx, of)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for i, z := range of {
+		if err := m.mountZone(ctx, st, b, z, trees[i]); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("the zone %q: %w", z.Zone, err))
+		}
+	}
+	return failed
+}
+
+func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t mount.Tree) error {
+	dir := m.sys.Zones.RootDir(z.Zone)
+	if at := lastAt(st.mounts, dir); at.Dataset != "" {
+		return fmt.Errorf("%s is mounted at %s already", at.Dataset, dir)
+	}
+	if err := m.makeZoneDir(ctx, b, dir[1:]); err != nil {
+		return err
+	}
+	if zone, err := st.zone(z.Zone, ""); err == nil && zone.Share != "" {
+		t = append(t, mount.Entry{Dataset: zone.Share, Dir: shareDir[1:]})
+	}
+	return m.sys.Host.Attach(t, dir)
+}
+
+// makeZoneDir makes the directory of the running boot environment that a zone is
+// mounted at. One that has something in it is no mount point but a machine.
+func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
+	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
+	if err != nil {
+		return err
+	}
+	t = slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && !within(dir, e.Dir) })
+	return m.viewTree(t, false, func(root *treecopy.Tree) error {
+		at := ""
+		for _, name := range strings.Split(dir, "/") {
+			at = path.Join(at, name)
+			mode := fs.FileMode(0o755)
+			if path.Base(at) == "machines" {
+				mode = 0o700
+			}
+			if _, err := root.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := root.Mkdir(at, treecopy.Info{Kind: treecopy.Dir, Mode: mode}); err != nil {
+				return err
+			}
+		}
+		names, err := root.Names(dir)
+		if err == nil && len(names) > 0 {
+			err = refuse(Failed, "snapbe zone adopt makes a zone of it under another name; or remove it", "mount at /%s: the directory is not empty", dir)
+		}
+		return err
+	})
+}
