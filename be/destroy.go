@@ -186,23 +186,24 @@ var removalProps = []string{"createtxg", "clones", "origin", "used", "usedbydata
 // promoted, which snapshots thereby go over to them, which ones are lost, and
 // which origins nobody needs any more.
 func (m *Manager) removal(ctx context.Context, i int, args destroyArgs, what string) (removal, error) {
-	return m.removalOf(ctx, args.Roots[i], upto(args.Upto, i), args, what)
+	return m.removalOf(ctx, args.Roots[i:i+1], upto(args.Upto, i), args, what)
 }
 
-func (m *Manager) removalOf(ctx context.Context, root string, bound uint64, args destroyArgs, what string) (removal, error) {
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
+// removalOf is removal for the trees below several roots of one pool.
+func (m *Manager) removalOf(ctx context.Context, roots []string, bound uint64, args destroyArgs, what string) (removal, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1,
 		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: removalProps})
 	if zfs.Is(err, zfs.NotFound) {
 		return removal{}, nil
 	} else if err != nil {
 		return removal{}, err
 	}
-	t := taking{m: m, root: root, args: args, what: what, snaps: map[string][]zfs.Dataset{}}
+	t := taking{m: m, roots: roots, args: args, what: what, snaps: map[string][]zfs.Dataset{}}
 	for _, d := range ds {
 		made := txg(d)
 		if made > bound {
 			if args.recovering {
-				return removal{notes: []string{fmt.Sprintf("%s is left, since %s appeared; promote what was cloned from it before you destroy it", root, d.Name)}}, nil
+				return removal{notes: []string{fmt.Sprintf("%s is left, since %s appeared; promote what was cloned from it before you destroy it", strings.Join(roots, ", "), d.Name)}}, nil
 			}
 			return removal{}, appeared(what, d.Name)
 		}
@@ -232,7 +233,7 @@ func (m *Manager) removalOf(ctx context.Context, root string, bound uint64, args
 // taking is a removal being worked out.
 type taking struct {
 	m     *Manager
-	root  string
+	roots []string
 	args  destroyArgs
 	what  string
 	snaps map[string][]zfs.Dataset
@@ -247,12 +248,17 @@ type taking struct {
 	moves map[string][]string
 }
 
+// takes tells whether a name lies below one of the roots.
+func (t *taking) takes(name string) bool {
+	return slices.ContainsFunc(t.roots, func(root string) bool { return within(name, root) })
+}
+
 // dataset decides about one dataset and its snapshots.
 func (t *taking) dataset(d zfs.Dataset) error {
 	t.gone = append(t.gone, d)
 	t.rem.frees += number(d.Value("usedbydataset")) + number(d.Value("usedbyrefreservation"))
 	snaps := t.snaps[d.Name]
-	at, clone := youngestOrigin(snaps, t.root)
+	at, clone := t.youngestOrigin(snaps)
 	if clone != "" {
 		t.rem.Promote = append(t.rem.Promote, clone)
 		t.rem.notes = append(t.rem.notes, "promotes "+clone)
@@ -270,10 +276,10 @@ func (t *taking) dataset(d zfs.Dataset) error {
 
 // youngestOrigin finds the youngest snapshot with a clone outside the tree;
 // at is -1 where there is none. The snapshots come oldest first.
-func youngestOrigin(snaps []zfs.Dataset, root string) (at int, clone string) {
+func (t *taking) youngestOrigin(snaps []zfs.Dataset) (at int, clone string) {
 	for i, s := range slices.Backward(snaps) {
 		for _, c := range strings.Split(s.Value("clones"), ",") {
-			if c != "" && !within(c, root) {
+			if c != "" && !t.takes(c) {
 				return i, c
 			}
 		}
@@ -291,7 +297,7 @@ func (t *taking) moved(snaps []zfs.Dataset, clone string) {
 		_, snap, _ := splitName(s.Name)
 		t.moves[clone] = append(t.moves[clone], snap)
 		needed := slices.ContainsFunc(strings.Split(s.Value("clones"), ","), func(c string) bool {
-			return c != "" && c != clone && !within(c, t.root)
+			return c != "" && c != clone && !t.takes(c)
 		})
 		if !needed && s.Local(propOp) != "" && number(s.Value("userrefs")) == 0 {
 			t.after = append(t.after, clone+"@"+snap)
@@ -356,8 +362,8 @@ func (t *taking) origins(ctx context.Context) error {
 		return err
 	}
 	for _, o := range ds {
-		other := slices.ContainsFunc(strings.Split(o.Value("clones"), ","), func(c string) bool { return c != "" && !within(c, t.root) })
-		if other || within(o.Name, t.root) || number(o.Value("userrefs")) > 0 {
+		other := slices.ContainsFunc(strings.Split(o.Value("clones"), ","), func(c string) bool { return c != "" && !t.takes(c) })
+		if other || t.takes(o.Name) || number(o.Value("userrefs")) > 0 {
 			continue
 		}
 		if o.Local(propOp) != "" || t.args.Origin {

@@ -4,22 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
 	"snapbe/zones"
 )
 
-// zoneRemovals is what destroying zone BEs takes, for each.
+// zoneRemovals is what destroying zone BEs takes, for each pool.
 func (m *Manager) zoneRemovals(ctx context.Context, of []zones.BE, args destroyArgs, what string) ([]removal, error) {
-	bound := args.ZonesUpto
-	if bound == 0 {
-		bound = math.MaxUint64
-	}
-	rems := make([]removal, 0, len(of))
-	for _, z := range of {
-		rem, err := m.removalOf(ctx, z.Dataset, bound, args, what)
+	var rems []removal
+	for _, roots := range byPool(of) {
+		rem, err := m.removalOf(ctx, roots, args.zonesUpto(), args, what)
 		if err != nil {
 			return nil, err
 		}
@@ -28,9 +26,31 @@ func (m *Manager) zoneRemovals(ctx context.Context, of []zones.BE, args destroyA
 	return rems, nil
 }
 
+// zonesUpto is ZonesUpto, where there is one yet.
+func (a destroyArgs) zonesUpto() uint64 {
+	if a.ZonesUpto == 0 {
+		return math.MaxUint64
+	}
+	return a.ZonesUpto
+}
+
+// byPool are the root datasets of zone BEs, those of a pool together.
+func byPool(of []zones.BE) [][]string {
+	pools := map[string][]string{}
+	for _, b := range of {
+		pool := zfs.PoolOf(b.Dataset)
+		pools[pool] = append(pools[pool], b.Dataset)
+	}
+	var all [][]string
+	for _, pool := range slices.Sorted(maps.Keys(pools)) {
+		all = append(all, pools[pool])
+	}
+	return all
+}
+
 // destroyZonesStep comes when the root dataset has gone: the zone BEs that
-// belonged to it boot nowhere any more. One that something stands in the way of
-// is left, and snapbe zone destroy-orphans shows it.
+// belonged to it boot nowhere any more. In a recovery one that something stands
+// in the way of is left, and snapbe zone destroy-orphans shows it.
 func (m *Manager) destroyZonesStep(op *operation, args destroyArgs) journal.Step {
 	return journal.Step{Name: "destroy its zone BEs", Final: true, Do: func(ctx context.Context) error {
 		st, err := m.read(ctx)
@@ -40,27 +60,49 @@ func (m *Manager) destroyZonesStep(op *operation, args destroyArgs) journal.Step
 		if err != nil {
 			return err
 		}
+		var of []zones.BE
 		for _, z := range st.zones {
-			for _, b := range z.Of(args.UUID) {
-				if err := m.detachAll(b.Dataset); err != nil {
-					return err
-				}
-				rem, err := m.removalOf(ctx, b.Dataset, args.ZonesUpto, args, op.verb)
-				if err == nil && len(rem.Datasets) == 0 {
-					op.result.Notes = append(op.result.Notes, rem.notes...)
-				} else if err == nil {
-					err = m.sys.ZFS.Destroy(ctx, rem.Removal)
-				}
-				_, refused := errors.AsType[*Error](err)
-				switch {
-				case err == nil:
-				case args.recovering && (refused || zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents)):
-					op.result.Notes = append(op.result.Notes, fmt.Sprintf("%s, of the zone %q, is left: %v", b.Dataset, z.Name, err))
-				default:
-					return err
-				}
+			of = append(of, z.Of(args.UUID)...)
+		}
+		for _, b := range of {
+			if err := m.detachAll(b.Dataset); err != nil {
+				return err
+			}
+		}
+		for _, roots := range byPool(of) {
+			if err := m.destroyRoots(ctx, op, roots, args); err != nil {
+				return err
 			}
 		}
 		return nil
 	}}
+}
+
+// destroyRoots destroys the trees below the roots, in one pool, all in one
+// transaction group; where that is refused in a recovery, one by one.
+func (m *Manager) destroyRoots(ctx context.Context, op *operation, roots []string, args destroyArgs) error {
+	rem, err := m.removalOf(ctx, roots, args.zonesUpto(), args, op.verb)
+	if err == nil && len(rem.Datasets) > 0 {
+		err = m.sys.ZFS.Destroy(ctx, rem.Removal)
+	}
+	_, refused := errors.AsType[*Error](err)
+	refused = refused || zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents)
+	switch {
+	case err == nil && len(rem.Datasets) > 0:
+		return nil
+	case err != nil && (!refused || !args.recovering):
+		return err
+	case len(roots) == 1 && err != nil:
+		op.result.Notes = append(op.result.Notes, fmt.Sprintf("%s is left: %v", roots[0], err))
+		return nil
+	case len(roots) == 1:
+		op.result.Notes = append(op.result.Notes, rem.notes...)
+		return nil
+	}
+	for _, root := range roots {
+		if err := m.destroyRoots(ctx, op, []string{root}, args); err != nil {
+			return err
+		}
+	}
+	return nil
 }

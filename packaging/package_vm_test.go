@@ -36,7 +36,7 @@ func TestPackage(t *testing.T) {
 	assert.Equal(t, m.MustRun("ls /etc/grub.d/06_snapbe /etc/kernel/*.d/zzz-snapbe /etc/snapbe/snapbe.toml /etc/snapbe/synclist"),
 		m.MustRun("dpkg-query -W -f '${Conffiles}' snapbe | awk '{print $1}' | sort | grep ."))
 	assert.Contains(t, m.MustRun("snapbe version"), "snapbe 0.")
-	assert.Empty(t, m.MustRun("systemd-analyze verify snapbe-recover.service snapbe-boot-mount.service snapbe-share.service snapbe-handover.service 2>&1 | grep -v 'man snapbe' || true"))
+	assert.Empty(t, m.MustRun("systemd-analyze verify snapbe-recover.service snapbe-boot-mount.service snapbe-share.service snapbe-handover.service snapbe-zones.service 2>&1 | grep -v 'man snapbe' || true"))
 	assert.Equal(t, "create\n", m.MustRun("bash -c 'source /usr/share/bash-completion/completions/snapbe; COMP_LINE=\"snapbe cre\" COMP_POINT=10; _snapbe; echo \"${COMPREPLY[@]}\"'"))
 	assert.Empty(t, m.MustRun(kernelHook+" 2>&1"), "the kernel's hook is silent on a host that is not adopted")
 	assert.Contains(t, m.MustRun("runuser -u nobody -- snapbe list"), "debian")

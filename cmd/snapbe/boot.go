@@ -12,6 +12,7 @@ type bootCmd struct {
 	Install bootInstallCmd `cmd:"" help:"Install GRUB on every disk of the mirror."`
 	Check   bootCheckCmd   `cmd:"" help:"Check that every file which the boot menu names is there."`
 	Mount   bootMountCmd   `cmd:"" hidden:"" help:"Mount the running BE's boot dataset; for snapbe-boot-mount.service."`
+	Zones   bootZonesCmd   `cmd:"" hidden:"" help:"Mount the roots of the running BE's zones; for snapbe-zones.service."`
 	Share   bootShareCmd   `cmd:"" hidden:"" help:"Mount the share and place the running BE's directories on it; for snapbe-share.service."`
 }
 
@@ -34,6 +35,11 @@ type bootShareCmd struct{ changing }
 
 // Run mounts the share early at boot.
 func (c *bootShareCmd) Run(a *app) error { return a.change(be.ShareMount{}, c.changing) }
+
+type bootZonesCmd struct{ changing }
+
+// Run mounts the zones before they start.
+func (c *bootZonesCmd) Run(a *app) error { return a.change(be.ZoneMount{}, c.changing) }
 
 type bootCheckCmd struct{ asJSON }
 

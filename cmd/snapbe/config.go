@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"snapbe/be"
 )
 
 // defaultConfigFile may be missing; another one that was named may not.
@@ -25,6 +29,36 @@ type config struct {
 	// ShareSnapshots is how many snapshots of the share are kept that snapbe
 	// made by itself; 0 keeps all.
 	ShareSnapshots int `toml:"share_snapshots"`
+	// Zones are those zones that do not simply follow, by name.
+	Zones map[string]zoneConfig `toml:"zones"`
+}
+
+// zoneConfig is what is said of one zone.
+type zoneConfig struct {
+	Policy be.ZonePolicy `toml:"policy"`
+}
+
+func (c config) policies() map[string]be.ZonePolicy {
+	p := map[string]be.ZonePolicy{}
+	for name, z := range c.Zones {
+		p[name] = z.Policy
+	}
+	return p
+}
+
+// check refuses what go-toml cannot.
+func (c config) check() error {
+	if c.ShareSnapshots < 0 {
+		return fmt.Errorf("share_snapshots is %d, and must be 0 or more", c.ShareSnapshots)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Zones)) {
+		switch p := c.Zones[name].Policy; p {
+		case be.ZoneFollows, be.ZonePinned, be.ZoneExcluded:
+		default:
+			return fmt.Errorf("the policy of the zone %q is %q, and must be follow, pin or exclude", name, p)
+		}
+	}
+	return nil
 }
 
 // withoutFile is the configuration where there is none.
@@ -44,8 +78,8 @@ func readConfig(file string) (config, error) {
 	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c); err != nil {
 		return config{}, &usage{text: fmt.Sprintf("cannot read %s: %s", file, configMistake(err))}
 	}
-	if c.ShareSnapshots < 0 {
-		return config{}, &usage{text: fmt.Sprintf("cannot read %s: share_snapshots is %d, and must be 0 or more", file, c.ShareSnapshots)}
+	if err := c.check(); err != nil {
+		return config{}, &usage{text: fmt.Sprintf("cannot read %s: %v", file, err)}
 	}
 	return c, nil
 }

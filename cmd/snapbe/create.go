@@ -13,6 +13,8 @@ type createCmd struct {
 	Description string   `short:"d" placeholder:"TEXT" help:"A description."`
 	From        string   `name:"from" short:"e" placeholder:"BE|BE@SNAP" complete:"source" help:"Clone this BE or snapshot; without it, the running BE."`
 	Props       []string `name:"property" short:"o" sep:"none" placeholder:"PROP=VALUE" help:"Set a ZFS property of the new BE; may be given several times."`
+	Zones       []string `name:"zone" placeholder:"NAME" sep:"," complete:"none" xor:"zones" help:"Clone these zones along; without it, all that follow."`
+	NoZones     bool     `name:"no-zones" xor:"zones" help:"Clone no zone."`
 	changing
 }
 
@@ -33,6 +35,7 @@ func (c *createCmd) Run(a *app) error {
 		Description: c.Description,
 		Props:       props,
 		Activate:    c.Activate,
+		Zones:       be.ZoneChoice{Names: c.Zones, None: c.NoZones},
 	}, c.changing, false)
 	if err == nil && c.Name == "" && !c.JSON && !c.DryRun {
 		a.tui.print(res.Name)

@@ -21,10 +21,11 @@ import (
 	"snapbe/internal/command"
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // units are snapbe's systemd units that an adopted host has enabled.
-var units = []string{"snapbe-recover.service", "snapbe-boot-mount.service", "snapbe-share.service", "snapbe-handover.service"}
+var units = []string{"snapbe-recover.service", "snapbe-boot-mount.service", "snapbe-share.service", "snapbe-handover.service", "snapbe-zones.service"}
 
 // childMain is where mount.Exec's own child turns off; see there.
 func childMain() { mount.ChildMain() }
@@ -37,11 +38,15 @@ func openHost(o options) (lifecycle, func() error, error) {
 		return nil, nil, err
 	}
 	run := hostPrograms(o.Log)
+	h := &host{run: run, config: o.Config}
 	return be.New(be.System{
-		ZFS:  zfs.NewTools(run),
-		Boot: bootloader.Host(run),
-		Host: &host{run: run, config: o.Config},
-		Root: o.Root,
+		ZFS:   zfs.NewTools(run),
+		Boot:  bootloader.Host(run),
+		Host:  h,
+		Zones: zones.NewNspawn(run, h.Tree),
+		Root:  o.Root,
+
+		ZonePolicy: o.ZonePolicy,
 
 		ShareSnapshots: o.ShareSnapshots,
 		LockFile:       "/run/snapbe/lock",

@@ -43,6 +43,8 @@ type options struct {
 	Config string
 	// ShareSnapshots is be.System's.
 	ShareSnapshots int
+	// ZonePolicy is be.System's.
+	ZonePolicy map[string]be.ZonePolicy
 	// Command is the command line, as the lock's holder is told.
 	Command string
 	Log     *slog.Logger
@@ -184,6 +186,7 @@ func (a *app) life() (lifecycle, error) {
 		Config: a.cli.Config,
 
 		ShareSnapshots: conf.ShareSnapshots,
+		ZonePolicy:     conf.policies(),
 		Command:        strings.Join(append([]string{"snapbe"}, a.args...), " "),
 		Log:            a.log,
 	})

@@ -18,6 +18,7 @@ put 755 build/snapbe /usr/sbin/snapbe
 for unit in packaging/systemd/*.service; do
 	put 644 "$unit" "/usr/lib/systemd/system/${unit##*/}"
 done
+put 644 packaging/systemd/systemd-nspawn@.service.d/snapbe.conf /usr/lib/systemd/system/systemd-nspawn@.service.d/snapbe.conf
 put 755 bootloader/06_snapbe /etc/grub.d/06_snapbe
 put 755 packaging/kernel/zzz-snapbe /etc/kernel/postinst.d/zzz-snapbe
 put 755 packaging/kernel/zzz-snapbe /etc/kernel/postrm.d/zzz-snapbe
