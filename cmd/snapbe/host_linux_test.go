@@ -38,10 +38,10 @@ func TestUnits(t *testing.T) {
 		printed
 		missing []string
 	}{
-		"all":           {printed{"enabled\nenabled\nenabled\nenabled\n", nil}, nil},
-		"the first":     {printed{"enabled\ndisabled\ndisabled\ndisabled\n", nil}, units[1:]},
-		"all but one":   {printed{"disabled\nenabled\nenabled\nenabled\n", nil}, units[:1]},
-		"none":          {printed{"disabled\ndisabled\ndisabled\ndisabled\n", no}, units},
+		"all":           {printed{"enabled\nenabled\nenabled\nenabled\nenabled\n", nil}, nil},
+		"the first":     {printed{"enabled\ndisabled\ndisabled\ndisabled\ndisabled\n", nil}, units[1:]},
+		"all but one":   {printed{"disabled\nenabled\nenabled\nenabled\nenabled\n", nil}, units[:1]},
+		"none":          {printed{"disabled\ndisabled\ndisabled\ndisabled\ndisabled\n", no}, units},
 		"not installed": {printed{"", no}, units},
 	} {
 		t.Run(name, func(t *testing.T) {
