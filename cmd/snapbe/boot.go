@@ -38,8 +38,12 @@ func (c *bootShareCmd) Run(a *app) error { return a.change(be.ShareMount{}, c.ch
 
 type bootZonesCmd struct{ changing }
 
-// Run mounts the zones before they start.
-func (c *bootZonesCmd) Run(a *app) error { return a.change(be.ZoneMount{}, c.changing) }
+// Run mounts the zones before they start; a slip in the configuration does not
+// keep all of them from it.
+func (c *bootZonesCmd) Run(a *app) error {
+	a.anyConfig = true
+	return a.change(be.ZoneMount{}, c.changing)
+}
 
 type bootCheckCmd struct{ asJSON }
 

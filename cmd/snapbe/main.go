@@ -59,6 +59,8 @@ type app struct {
 	log  *slog.Logger
 	// terse leaves out that there was nothing to do.
 	terse bool
+	// anyConfig goes on without a configuration that cannot be read.
+	anyConfig bool
 	// args are the command line without the program's name.
 	args []string
 	// done ends the life cycle that life opened.
@@ -174,6 +176,10 @@ func usageError(err error) error {
 // life opens the life cycle that the command line and the configuration name.
 func (a *app) life() (lifecycle, error) {
 	conf, err := readConfig(a.cli.Config)
+	if err != nil && a.anyConfig {
+		a.tui.notes([]string{err.Error() + "; going on as without it"})
+		conf, err = withoutFile, nil
+	}
 	if err != nil {
 		return nil, err
 	}
