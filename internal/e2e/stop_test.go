@@ -31,11 +31,17 @@ fi
 exec "/usr/sbin/${0##*/}" "$@"
 `
 
-// stoppable is a guest with the stopper in place.
+// stoppable is a guest with the stopper in place, and with two zones, one of them
+// with a nested dataset.
 func stoppable(t *testing.T) *lab.Machine {
 	m := adopted(t, "trixie", "single")
 	listed(m, "/etc/lab")
-	m.MustRun("mkdir /etc/lab")
+	m.MustRun(`mkdir /etc/lab; set -e; zfs create -o mountpoint=none -o canmount=off rpool/zones
+		for z in a b; do
+			zfs create -o canmount=off rpool/zones/$z; zfs create -o canmount=off rpool/zones/$z/ROOT
+			zfs create -u -o mountpoint=/ -o canmount=noauto -o org.opensolaris.libbe:active=on -o org.opensolaris.libbe:parentbe=$(zfs get -Ho value org.opensolaris.libbe:uuid rpool/ROOT/debian) rpool/zones/$z/ROOT/zbe
+		done
+		zfs create -u -o canmount=noauto rpool/zones/b/ROOT/zbe/srv; zfs set org.snapbe:zones=rpool/zones rpool/ROOT; snapbe boot zones`)
 	for _, tool := range []string{"zfs", "zpool"} {
 		m.Write("/root/stop/"+tool, []byte(stopper), 0o755)
 	}
