@@ -222,7 +222,7 @@ func handedOver(t *testing.T, m *lab.Machine) {
 }
 
 // monotonic is a unit's property that is a time, in microseconds.
-func monotonic(t *testing.T, m *lab.Machine, unit, property string) int64 {
+func monotonic(t testing.TB, m *lab.Machine, unit, property string) int64 {
 	t.Helper()
 	n, err := strconv.ParseInt(strings.TrimSpace(m.MustRun("systemctl show -P "+property+" "+unit)), 10, 64)
 	require.NoError(t, err, "%s of %s", property, unit)
