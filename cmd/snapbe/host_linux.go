@@ -21,6 +21,7 @@ import (
 	"snapbe/internal/command"
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // units are snapbe's systemd units that an adopted host has enabled.
@@ -37,13 +38,19 @@ func openHost(o options) (lifecycle, func() error, error) {
 		return nil, nil, err
 	}
 	run := hostPrograms(o.Log)
+	h := &host{run: run, config: o.Config}
 	return be.New(be.System{
 		ZFS:  zfs.NewTools(run),
 		Boot: bootloader.Host(run),
-		Host: &host{run: run, config: o.Config},
+		Host: h,
 		Root: o.Root,
 
 		ShareSnapshots: o.ShareSnapshots,
+		Zones:          zones.NewNspawn(run, h.Tree),
+		ZonePolicy:     o.ZonePolicy,
+		Upgrades:       o.Upgrades,
+		ZoneUpgrades:   o.ZoneUpgrades,
+		LogDir:         "/var/log/snapbe",
 		LockFile:       "/run/snapbe/lock",
 		Command:        o.Command,
 		Now:            time.Now,

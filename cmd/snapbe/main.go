@@ -27,6 +27,7 @@ type lifecycle interface {
 	Status(ctx context.Context) (be.Status, error)
 	Check(ctx context.Context) ([]be.Problem, error)
 	Exec(ctx context.Context, x be.Exec) (code int, notes []string, err error)
+	Upgrade(ctx context.Context, u be.Upgrade) (be.UpgradeResult, error)
 	Share(ctx context.Context) (be.ShareState, error)
 	ShareDiff(ctx context.Context, snap string) (against string, changes []sharedvar.Change, err error)
 }
@@ -43,6 +44,9 @@ type options struct {
 	Config string
 	// ShareSnapshots is be.System's.
 	ShareSnapshots int
+	// ZonePolicy, Upgrades and ZoneUpgrades are be.System's.
+	ZonePolicy             map[string]be.ZonePolicy
+	Upgrades, ZoneUpgrades map[string]string
 	// Command is the command line, as the lock's holder is told.
 	Command string
 	Log     *slog.Logger
@@ -184,6 +188,9 @@ func (a *app) life() (lifecycle, error) {
 		Config: a.cli.Config,
 
 		ShareSnapshots: conf.ShareSnapshots,
+		ZonePolicy:     conf.policies(),
+		Upgrades:       conf.Upgrade.Commands,
+		ZoneUpgrades:   conf.zoneUpgrades(),
 		Command:        strings.Join(append([]string{"snapbe"}, a.args...), " "),
 		Log:            a.log,
 	})

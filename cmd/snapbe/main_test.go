@@ -19,6 +19,7 @@ type recorder struct {
 	opts    be.Options
 	list    be.ListOptions
 	exec    be.Exec
+	upgrade be.Upgrade
 
 	// What it answers.
 	result   be.Result
@@ -28,6 +29,7 @@ type recorder struct {
 	share    be.ShareState
 	changes  []sharedvar.Change
 	code     int
+	upgraded be.UpgradeResult
 	err      error
 	steps    []be.StepDone
 }
@@ -63,6 +65,14 @@ func (r *recorder) Check(context.Context) ([]be.Problem, error) { return r.probl
 func (r *recorder) Exec(_ context.Context, x be.Exec) (int, []string, error) {
 	r.exec = x
 	return r.code, nil, r.err
+}
+
+func (r *recorder) Upgrade(_ context.Context, u be.Upgrade) (be.UpgradeResult, error) {
+	r.upgrade = u
+	for _, t := range r.upgraded.Targets {
+		u.Progress(t)
+	}
+	return r.upgraded, r.err
 }
 
 func (r *recorder) Share(context.Context) (be.ShareState, error) { return r.share, r.err }
