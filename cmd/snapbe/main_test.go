@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -164,6 +165,44 @@ func TestListOptions(t *testing.T) {
 		got := call(t, &r, strings.Fields(args)...)
 		assert.Equal(t, 0, got.code, got.err)
 		assert.Equal(t, want, r.list, args)
+	}
+}
+
+func TestUpgradeRequests(t *testing.T) {
+	for args, want := range map[string]be.Upgrade{
+		"upgrade be":                         {Name: "be"},
+		"upgrade be --zone a,b --zone c":     {Name: "be", Zones: be.ZoneChoice{Names: []string{"a", "b", "c"}}},
+		"upgrade be --no-zones --again -j 3": {Name: "be", Zones: be.ZoneChoice{None: true}, Again: true, Jobs: 3},
+		"--wait 5s upgrade -n --no-host be":  {Name: "be", NoHost: true, DryRun: true, Patience: 5 * time.Second},
+	} {
+		var r recorder
+		got := call(t, &r, strings.Fields(args)...)
+		assert.Equal(t, 0, got.code, got.err)
+		r.upgrade.Progress = nil
+		if want.Patience == 0 {
+			want.Patience = 2 * time.Minute
+		}
+		assert.Equal(t, want, r.upgrade, args)
+	}
+}
+
+// A zone's flags are exec's own before the command, and the command's behind it.
+func TestExecZones(t *testing.T) {
+	for args, want := range map[string]*be.ZoneChoice{
+		"exec be --zones -- ls":          {},
+		"exec --zones be ls":             {},
+		"exec be --zones=a,b -- ls":      {Names: []string{"a", "b"}},
+		"exec be --zone a --zone b,c ls": {Names: []string{"a", "b", "c"}},
+		"exec be --zones=a --zone b ls":  {Names: []string{"a", "b"}},
+		"exec be --zones --zone b -- ls": {},
+		"exec be ls --zones":             nil,
+		"exec be -- ls --zone a":         nil,
+	} {
+		var r recorder
+		got := call(t, &r, strings.Fields(args)...)
+		assert.Equal(t, 0, got.code, got.err)
+		assert.Equal(t, want, r.exec.Zones, args)
+		assert.Equal(t, "ls", r.exec.Argv[0])
 	}
 }
 
