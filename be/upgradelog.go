@@ -162,5 +162,10 @@ func (t *tee) last() (lines []string) {
 		return nil
 	}
 	lines = strings.Split(text, "\n")
-	return lines[max(0, len(lines)-lastLines):]
+	lines = lines[max(0, len(lines)-lastLines):]
+	for i, line := range lines { // what shows of a line that was written over
+		line = strings.TrimRight(line, "\r")
+		lines[i] = line[strings.LastIndex(line, "\r")+1:]
+	}
+	return lines
 }

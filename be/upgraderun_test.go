@@ -43,6 +43,11 @@ func TestTee(t *testing.T) {
 	assert.ErrorContains(t, said.err, "more than")
 	assert.Equal(t, []string{"0123456", "0123456", "0123456", "0123456", "the end"}, said.last())
 	assert.LessOrEqual(t, len(said.end), 3*lastBytes)
+	t.Run("progress", func(t *testing.T) {
+		dpkg := &tee{to: &log}
+		_, _ = dpkg.Write([]byte("read 5%\rread 100%\rall is read\r\nerror\n"))
+		assert.Equal(t, []string{"all is read", "error"}, dpkg.last())
+	})
 	t.Run("one line", func(t *testing.T) {
 		long := &tee{to: &log}
 		_, _ = long.Write([]byte(strings.Repeat("x", 1<<20)))

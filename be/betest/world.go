@@ -72,7 +72,11 @@ func link(dir string, f *zfsfake.Fake, k kept) *World {
 	w.Host = &Host{w: w, hostState: k.Host, tmp: filepath.Join(dir, "tmp")}
 	w.Boot = newBoot(w, k.Boot)
 	w.Zones = &Zones{w: w}
-	f.Clock = func() time.Time { return w.clock }
+	f.Clock = func() time.Time {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.clock
+	}
 	f.Hook = func(verb string, _ int) error { return w.change("zfs " + verb) }
 	return w
 }
