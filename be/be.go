@@ -73,6 +73,13 @@ type System struct {
 	// which of them do not follow.
 	Zones      zones.Platform
 	ZonePolicy map[string]ZonePolicy
+	// Upgrades are shell commands that upgrade a system, by the distribution's
+	// ID in os-release(5); they go before the built-in ones. ZoneUpgrades are
+	// those of zones, by name, and go before all others.
+	Upgrades     map[string]string
+	ZoneUpgrades map[string]string
+	// LogDir is where the logs of upgrades lie, such as /var/log/snapbe.
+	LogDir string
 	// BeforeFile, where set, is asked before each change of a file in a BE or
 	// the share; for tests.
 	BeforeFile func(what string) error
@@ -151,7 +158,9 @@ type BE struct {
 	Referenced uint64    `json:"referenced"`
 	Created    time.Time `json:"created"`
 	// Booted is when it last came up healthy; zero where it never did.
-	Booted      time.Time `json:"booted,omitzero"`
+	Booted time.Time `json:"booted,omitzero"`
+	// Upgraded is when snapbe upgraded it; zero where it did not.
+	Upgraded    time.Time `json:"upgraded,omitzero"`
 	Policy      string    `json:"policy"`
 	Description string    `json:"description,omitempty"`
 	// Origin is the snapshot that the root dataset was cloned from.

@@ -79,6 +79,27 @@ func (m *Manager) work(b BE, what string) (release func(), err error) {
 	return func() { _ = l.Unlock() }, nil
 }
 
+// upgradeAlone is work, for an upgrade: two of them would meet at the locks of the
+// package managers.
+func (m *Manager) upgradeAlone(b BE, what string) (release func(), err error) {
+	working, err := m.work(b, what)
+	if err != nil {
+		return nil, err
+	}
+	l := flock.New(m.sys.LockFile+".upgrade-"+b.Name, flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("lock %s: %w", l.Path(), err)
+	case !ok:
+		err = refuse(Busy, "wait until it has ended", "%s: another upgrade of it is at work", what)
+	default:
+		return func() { _ = l.Unlock(); working() }, nil
+	}
+	working()
+	return nil, err
+}
+
 func (m *Manager) workLock(b BE) *flock.Flock {
 	return flock.New(m.sys.LockFile+"-"+b.Name, flock.SetPermissions(0o600))
 }

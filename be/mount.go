@@ -203,26 +203,13 @@ func (st *state) refuseOtherBoot(there mount.Mounted, b BE, what string) error {
 // as a kernel without an initrd.
 func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, err error) {
 	what := fmt.Sprintf("run a command in %q", x.Name)
-	if !m.sys.Host.Privileged() {
-		return 0, nil, refuse(Denied, "run it as root, or with sudo", "%s: only root may do that", what)
-	}
-	st, err := m.read(ctx)
+	st, b, err := m.toWorkIn(ctx, x.Name, what, "run the command itself")
 	if err != nil {
 		return 0, nil, err
 	}
-	// What recovering takes back must not be somebody's work.
-	if err := st.refusePending(); err != nil {
-		return 0, nil, err
-	}
-	b, err := st.usable(x.Name, what)
-	if err != nil {
-		return 0, nil, err
-	}
-	if b.Running {
-		return 0, nil, refuse(Busy, "run the command itself", "%s: it is running", what)
-	}
-	if err := m.readZones(ctx, st); err != nil {
-		return 0, nil, err
+	if x.Zones != nil {
+		code, err = m.execZones(ctx, st, b, x, what)
+		return code, nil, err
 	}
 	t, err := m.withZones(ctx, st, b)
 	if err != nil {
@@ -233,16 +220,9 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 		return 0, nil, err
 	}
 	defer func() { release() }()
-	x.Env = append(os.Environ(), "SNAPBE_EXEC="+b.Name)
-	if st.grub != "" {
-		x.Extra = append(x.Extra, mount.Entry{Dataset: st.grub, Dir: "boot/grub"})
-	}
-	share, err := m.shareThere(ctx, st)
-	if err != nil {
+	x.Env = execEnv(b)
+	if x.Extra, err = m.hostExtra(ctx, st); err != nil {
 		return 0, nil, err
-	}
-	if share != "" { // without it, links of /var lead nowhere
-		x.Extra = append(x.Extra, mount.Entry{Dataset: share, Dir: shareDir[1:]})
 	}
 	code, err = m.sys.Host.Exec(ctx, t, x.ExecSpec)
 	release()

@@ -203,6 +203,11 @@ type Init struct{}
 // Exec runs a command in a BE; see Manager.Exec.
 type Exec struct {
 	Name string
+	// Zones, where set, are those in which the command runs, one after the other,
+	// and not in the BE itself. Begin, where set, is told of each before; an error
+	// ends it there.
+	Zones *ZoneChoice
+	Begin func(zone string) error
 	mount.ExecSpec
 	// Patience is how long another command that is at work is waited for
 	// when the menu is written afterwards.

@@ -10,6 +10,7 @@ import (
 	"snapbe/bootloader"
 	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // rollbackArgs are the record of a rollback.
@@ -169,7 +170,12 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 		}})
 	}
 	op.add(journal.Step{Name: "take the mark off", Final: true, Do: func(ctx context.Context) error {
-		return m.dropMark(ctx, root, id, "")
+		d, ok, err := m.byDataset(ctx, root)
+		if err != nil || !ok || d.Local(propOp) != id {
+			return err
+		}
+		// What was upgraded since has gone back too.
+		return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Inherit: []string{zones.PropUpgraded, propOp}}})
 	}})
 	op.add(m.refreshStep(op, root))
 	op.committed = func(ctx context.Context) (int, bool, error) {

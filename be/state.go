@@ -53,7 +53,7 @@ var stateProps = []string{
 	"mountpoint", "canmount",
 	propUUID, propPolicy, propDescription, propOp, propBooted,
 	propDefault, propPrevious, propJournal, propBootRoot, propGrub,
-	propHandover, propSynced, propHad, propShare, propShareDirs, propShareFrom, propShared, propZones,
+	propHandover, propSynced, propHad, propShare, propShareDirs, propShareFrom, propShared, propZones, zones.PropUpgraded,
 }
 
 // rootContainer is the BE root container and the running BE's dataset, which
@@ -170,6 +170,7 @@ func (st *state) newBE(d zfs.Dataset, running string) BE {
 		had:         parseHistory(d.Local(propHad)),
 	}
 	b.Booted, _ = time.Parse(time.RFC3339, d.Local(propBooted))
+	b.Upgraded, _ = time.Parse(time.RFC3339, d.Local(zones.PropUpgraded))
 	if b.UUID != "" {
 		b.Default = b.UUID == st.props.Local(propDefault)
 		b.Previous = b.UUID == st.props.Local(propPrevious)

@@ -2,6 +2,7 @@ package bootloader
 
 import (
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -18,6 +19,35 @@ func osTitle(root *os.Root) string {
 	}
 	return ""
 }
+
+// distribution is a name that os-release(5) allows; what else is there is none.
+var distribution = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+
+// Distributions are ID and then ID_LIKE of os-release(5): the system's own name
+// first, such as "ubuntu", "debian". It is empty where the file tells none.
+func Distributions(root *os.Root) (ids []string) {
+	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
+		text, err := readText(root, name)
+		if err != nil {
+			continue
+		}
+		a := newAssignments()
+		a.read("os-release", text)
+		for _, key := range []string{"ID", "ID_LIKE"} {
+			v, _ := a.value(key) // one that cannot be read names none
+			for _, id := range strings.Fields(v) {
+				if distribution.MatchString(id) && len(ids) < maxDistributions {
+					ids = append(ids, id)
+				}
+			}
+		}
+		break
+	}
+	return ids
+}
+
+// maxDistributions bounds what a file may name.
+const maxDistributions = 16
 
 // prettyName is PRETTY_NAME, or else NAME and VERSION, of os-release's text.
 func prettyName(text string) string {

@@ -35,7 +35,9 @@ type Host struct {
 	hostState
 	w   *World
 	tmp string
-	// Command stands for what Exec runs in the tree; nil does nothing.
+	// Command stands for what Exec runs in the tree; nil does nothing. Of a
+	// tree, what its file "says" has is written to the command's stdout first.
+	// Commands in several trees run at once.
 	Command func(root *os.Root, argv []string) int
 }
 
@@ -203,6 +205,11 @@ func (h *Host) Detach(dir string, _ bool) error {
 // Exec is be.Host's.
 func (h *Host) Exec(_ context.Context, t mount.Tree, x mount.ExecSpec) (code int, err error) {
 	err = h.View(append(slices.Clone(t), x.Extra...), false, func(root *os.Root) error {
+		if says, err := root.ReadFile("says"); err == nil && x.Stdout != nil {
+			if _, err := x.Stdout.Write(says); err != nil {
+				return err
+			}
+		}
 		if h.Command != nil {
 			code = h.Command(root, x.Argv)
 		}

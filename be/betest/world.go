@@ -72,7 +72,11 @@ func link(dir string, f *zfsfake.Fake, k kept) *World {
 	w.Host = &Host{w: w, hostState: k.Host, tmp: filepath.Join(dir, "tmp")}
 	w.Boot = newBoot(w, k.Boot)
 	w.Zones = &Zones{w: w}
-	f.Clock = func() time.Time { return w.clock }
+	f.Clock = func() time.Time {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.clock
+	}
 	f.Hook = func(verb string, _ int) error { return w.change("zfs " + verb) }
 	return w
 }
@@ -109,6 +113,7 @@ func (w *World) System() be.System {
 	return be.System{
 		ZFS: w.ZFS, Boot: w.Boot, Host: w.Host, Zones: w.Zones,
 		LockFile:   filepath.Join(w.dir, "run", "lock"),
+		LogDir:     filepath.Join(w.dir, "log"),
 		Command:    "snapbe",
 		BeforeFile: func(what string) error { return w.change("file: " + what) },
 		Now: func() time.Time {
@@ -215,7 +220,7 @@ func (w *World) install(l Layout) {
 	w.Put(files, filepath.Join(boot, "initrd.img-6.12.1-amd64"), "initrd 6.12.1")
 	w.Put(files, filepath.Join(boot, "grub/grub.cfg"), "# grub.cfg as grub-mkconfig wrote it\n")
 	w.Put(files, filepath.Join(boot, "grub/i386-pc/core.img"), "core")
-	w.Put("rpool/ROOT/debian", "etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n")
+	w.Put("rpool/ROOT/debian", "etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\n")
 	w.Put("rpool/ROOT/debian", "etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n")
 	w.Put("rpool/ROOT/debian", "etc/fstab", "# what is mounted\nrpool/ROOT/debian/srv /srv zfs defaults 0 0\n/dev/vda2 /boot/efi vfat nofail 0 1\n")
 	for _, unit := range []string{"snapbe-handover.service", "snapbe-share.service"} {

@@ -19,6 +19,7 @@ type cli struct {
 	Mount    mountCmd    `cmd:"" help:"Mount a BE with all that belongs to it, and print where."`
 	Unmount  unmountCmd  `cmd:"" aliases:"umount" help:"Unmount a BE."`
 	Exec     execCmd     `cmd:"" help:"Run a command in a BE."`
+	Upgrade  upgradeCmd  `cmd:"" help:"Upgrade the packages of a BE and of its zones."`
 	Sync     syncCmd     `cmd:"" help:"Bring the files of the synclist from the BE that runs to another one."`
 	Activate activateCmd `cmd:"" help:"Make a BE the one that boots from now on."`
 	Handover handoverCmd `cmd:"" help:"Do what an activation left for the first boot; runs by itself."`

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -29,36 +30,65 @@ type config struct {
 	// ShareSnapshots is how many snapshots of the share are kept that snapbe
 	// made by itself; 0 keeps all.
 	ShareSnapshots int `toml:"share_snapshots"`
-	// Zones are those zones that do not simply follow, by name.
+	Upgrade        struct {
+		// Commands are by ID of os-release(5).
+		Commands map[string]string `toml:"commands"`
+	} `toml:"upgrade"`
 	Zones map[string]zoneConfig `toml:"zones"`
 }
 
-// zoneConfig is what is said of one zone.
+// zoneConfig is what is said of a zone by its name.
 type zoneConfig struct {
+	// Policy is be.System's; "" follows.
 	Policy be.ZonePolicy `toml:"policy"`
+	// Upgrade is a shell command that upgrades it.
+	Upgrade string `toml:"upgrade"`
 }
 
+// policies are those of the zones that have one.
 func (c config) policies() map[string]be.ZonePolicy {
-	p := map[string]be.ZonePolicy{}
+	all := map[string]be.ZonePolicy{}
 	for name, z := range c.Zones {
-		p[name] = z.Policy
-	}
-	return p
-}
-
-// check refuses what go-toml cannot.
-func (c config) check() error {
-	if c.ShareSnapshots < 0 {
-		return fmt.Errorf("share_snapshots is %d, and must be 0 or more", c.ShareSnapshots)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Zones)) {
-		switch p := c.Zones[name].Policy; p {
-		case be.ZoneFollows, be.ZonePinned, be.ZoneExcluded:
-		default:
-			return fmt.Errorf("the policy of the zone %q is %q, and must be follow, pin or exclude", name, p)
+		if z.Policy != "" {
+			all[name] = z.Policy
 		}
 	}
-	return nil
+	return all
+}
+
+// zoneUpgrades are the commands of the zones that have one of their own.
+func (c config) zoneUpgrades() map[string]string {
+	all := map[string]string{}
+	for name, z := range c.Zones {
+		if z.Upgrade != "" {
+			all[name] = z.Upgrade
+		}
+	}
+	return all
+}
+
+// mistake is what is wrong with a value, "" where nothing is.
+func (c config) mistake() string {
+	if c.ShareSnapshots < 0 {
+		return fmt.Sprintf("share_snapshots is %d, and must be 0 or more", c.ShareSnapshots)
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Upgrade.Commands)) {
+		if command := c.Upgrade.Commands[id]; strings.TrimSpace(command) == "" || strings.ContainsRune(command, 0) {
+			return fmt.Sprintf("upgrade.commands.%s is %q, and must be a command", id, command)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Zones)) {
+		z := c.Zones[name]
+		switch z.Policy {
+		case "", be.ZoneFollows, be.ZonePinned, be.ZoneExcluded:
+		default:
+			return fmt.Sprintf("zones.%s.policy is %q, and must be follow, pin or exclude", name, z.Policy)
+		}
+		if strings.ContainsRune(z.Upgrade, 0) {
+			return fmt.Sprintf("zones.%s.upgrade is %q, and must be a command", name, z.Upgrade)
+		}
+	}
+	return ""
 }
 
 // withoutFile is the configuration where there is none.
@@ -78,8 +108,8 @@ func readConfig(file string) (config, error) {
 	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&c); err != nil {
 		return config{}, &usage{text: fmt.Sprintf("cannot read %s: %s", file, configMistake(err))}
 	}
-	if err := c.check(); err != nil {
-		return config{}, &usage{text: fmt.Sprintf("cannot read %s: %v", file, err)}
+	if bad := c.mistake(); bad != "" {
+		return config{}, &usage{text: fmt.Sprintf("cannot read %s: %s", file, bad)}
 	}
 	return c, nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"snapbe/be"
 )
 
 // config1 is a configuration file as init writes it.
@@ -27,6 +29,10 @@ func TestConfig(t *testing.T) {
 		{name: "an unknown key", text: "\n\nberot = \"x\"\n", want: `line 3: unknown key "berot"`},
 		{name: "an unknown table", text: "[boot]\ntimeout = 3\n", want: `line 1: unknown key "boot"`},
 		{name: "a wrong type", text: "beroot = 3\n", want: "line 1: "},
+		{name: "an unknown key of a zone", text: "[zones.web]\npolice = \"pin\"\n", want: `line 2: unknown key "zones.web.police"`},
+		{name: "an unknown policy", text: "[zones.web]\npolicy = \"pinned\"\n", want: `zones.web.policy is "pinned", and must be follow, pin or exclude`},
+		{name: "no command", text: "[upgrade.commands]\nfedora = \"\"\n", want: `upgrade.commands.fedora is "", and must be a command`},
+		{name: "a number for a command", text: "[upgrade.commands]\nfedora = 3\n", want: "line 2: "},
 		{name: "no TOML", text: "a\n=", want: "line 1: "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -54,6 +60,24 @@ func TestRootFrom(t *testing.T) {
 	call(t, &r, "--config", file, "-r", "b/ROOT", "list")
 	assert.Equal(t, "b/ROOT", r.opened.Root)
 	assert.Equal(t, "snapbe --config "+file+" -r b/ROOT list", r.opened.Command)
+}
+
+// TestConfigOfZones comes to the life cycle.
+func TestConfigOfZones(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.toml")
+	require.NoError(t, os.WriteFile(file, []byte(`
+[upgrade.commands]
+fedora = "dnf -y upgrade"
+[zones.web]
+policy = "pin"
+[zones.db]
+upgrade = "true"
+`), 0o600))
+	var r recorder
+	call(t, &r, "--config", file, "list")
+	assert.Equal(t, map[string]be.ZonePolicy{"web": be.ZonePinned}, r.opened.ZonePolicy)
+	assert.Equal(t, map[string]string{"fedora": "dnf -y upgrade"}, r.opened.Upgrades)
+	assert.Equal(t, map[string]string{"db": "true"}, r.opened.ZoneUpgrades)
 }
 
 func FuzzConfig(f *testing.F) {

@@ -40,15 +40,17 @@ func openHost(o options) (lifecycle, func() error, error) {
 	run := hostPrograms(o.Log)
 	h := &host{run: run, config: o.Config}
 	return be.New(be.System{
-		ZFS:   zfs.NewTools(run),
-		Boot:  bootloader.Host(run),
-		Host:  h,
-		Zones: zones.NewNspawn(run, h.Tree),
-		Root:  o.Root,
-
-		ZonePolicy: o.ZonePolicy,
+		ZFS:  zfs.NewTools(run),
+		Boot: bootloader.Host(run),
+		Host: h,
+		Root: o.Root,
 
 		ShareSnapshots: o.ShareSnapshots,
+		Zones:          zones.NewNspawn(run, h.Tree),
+		ZonePolicy:     o.ZonePolicy,
+		Upgrades:       o.Upgrades,
+		ZoneUpgrades:   o.ZoneUpgrades,
+		LogDir:         "/var/log/snapbe",
 		LockFile:       "/run/snapbe/lock",
 		Command:        o.Command,
 		Now:            time.Now,

@@ -27,6 +27,7 @@ type lifecycle interface {
 	Status(ctx context.Context) (be.Status, error)
 	Check(ctx context.Context) ([]be.Problem, error)
 	Exec(ctx context.Context, x be.Exec) (code int, notes []string, err error)
+	Upgrade(ctx context.Context, u be.Upgrade) (be.UpgradeResult, error)
 	Share(ctx context.Context) (be.ShareState, error)
 	ShareDiff(ctx context.Context, snap string) (against string, changes []sharedvar.Change, err error)
 }
@@ -43,8 +44,9 @@ type options struct {
 	Config string
 	// ShareSnapshots is be.System's.
 	ShareSnapshots int
-	// ZonePolicy is be.System's.
-	ZonePolicy map[string]be.ZonePolicy
+	// ZonePolicy, Upgrades and ZoneUpgrades are be.System's.
+	ZonePolicy             map[string]be.ZonePolicy
+	Upgrades, ZoneUpgrades map[string]string
 	// Command is the command line, as the lock's holder is told.
 	Command string
 	Log     *slog.Logger
@@ -193,6 +195,8 @@ func (a *app) life() (lifecycle, error) {
 
 		ShareSnapshots: conf.ShareSnapshots,
 		ZonePolicy:     conf.policies(),
+		Upgrades:       conf.Upgrade.Commands,
+		ZoneUpgrades:   conf.zoneUpgrades(),
 		Command:        strings.Join(append([]string{"snapbe"}, a.args...), " "),
 		Log:            a.log,
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -19,6 +20,7 @@ type recorder struct {
 	opts    be.Options
 	list    be.ListOptions
 	exec    be.Exec
+	upgrade be.Upgrade
 
 	// What it answers.
 	result   be.Result
@@ -28,6 +30,7 @@ type recorder struct {
 	share    be.ShareState
 	changes  []sharedvar.Change
 	code     int
+	upgraded be.UpgradeResult
 	err      error
 	steps    []be.StepDone
 }
@@ -63,6 +66,14 @@ func (r *recorder) Check(context.Context) ([]be.Problem, error) { return r.probl
 func (r *recorder) Exec(_ context.Context, x be.Exec) (int, []string, error) {
 	r.exec = x
 	return r.code, nil, r.err
+}
+
+func (r *recorder) Upgrade(_ context.Context, u be.Upgrade) (be.UpgradeResult, error) {
+	r.upgrade = u
+	for _, t := range r.upgraded.Targets {
+		u.Progress(t)
+	}
+	return r.upgraded, r.err
 }
 
 func (r *recorder) Share(context.Context) (be.ShareState, error) { return r.share, r.err }
@@ -154,6 +165,44 @@ func TestListOptions(t *testing.T) {
 		got := call(t, &r, strings.Fields(args)...)
 		assert.Equal(t, 0, got.code, got.err)
 		assert.Equal(t, want, r.list, args)
+	}
+}
+
+func TestUpgradeRequests(t *testing.T) {
+	for args, want := range map[string]be.Upgrade{
+		"upgrade be":                         {Name: "be"},
+		"upgrade be --zone a,b --zone c":     {Name: "be", Zones: be.ZoneChoice{Names: []string{"a", "b", "c"}}},
+		"upgrade be --no-zones --again -j 3": {Name: "be", Zones: be.ZoneChoice{None: true}, Again: true, Jobs: 3},
+		"--wait 5s upgrade -n --no-host be":  {Name: "be", NoHost: true, DryRun: true, Patience: 5 * time.Second},
+	} {
+		var r recorder
+		got := call(t, &r, strings.Fields(args)...)
+		assert.Equal(t, 0, got.code, got.err)
+		r.upgrade.Progress = nil
+		if want.Patience == 0 {
+			want.Patience = 2 * time.Minute
+		}
+		assert.Equal(t, want, r.upgrade, args)
+	}
+}
+
+// A zone's flags are exec's own before the command, and the command's behind it.
+func TestExecZones(t *testing.T) {
+	for args, want := range map[string]*be.ZoneChoice{
+		"exec be --zones -- ls":          {},
+		"exec --zones be ls":             {},
+		"exec be --zones=a,b -- ls":      {Names: []string{"a", "b"}},
+		"exec be --zone a --zone b,c ls": {Names: []string{"a", "b", "c"}},
+		"exec be --zones=a --zone b ls":  {Names: []string{"a", "b"}},
+		"exec be --zones --zone b -- ls": {},
+		"exec be ls --zones":             nil,
+		"exec be -- ls --zone a":         nil,
+	} {
+		var r recorder
+		got := call(t, &r, strings.Fields(args)...)
+		assert.Equal(t, 0, got.code, got.err)
+		assert.Equal(t, want, r.exec.Zones, args)
+		assert.Equal(t, "ls", r.exec.Argv[0])
 	}
 }
 

@@ -72,6 +72,7 @@ func openWorld(o options) (lifecycle, func() error, error) {
 	}
 	sys := w.System()
 	sys.Root, sys.Command, sys.ShareSnapshots = o.Root, o.Command, o.ShareSnapshots
+	sys.ZonePolicy, sys.Upgrades, sys.ZoneUpgrades = o.ZonePolicy, o.Upgrades, o.ZoneUpgrades
 	return be.New(sys), w.Save, nil
 }
 
@@ -86,6 +87,10 @@ func command1(root *os.Root, argv []string) int {
 	case "exit":
 		code, _ := strconv.Atoi(argv[1])
 		return code
+	case "sh": // ends with what the tree's file "fails" has, 0 without it
+		text, _ := root.ReadFile("fails")
+		code, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		return code
 	}
 	return 127
 }
@@ -96,6 +101,7 @@ func command1(root *os.Root, argv []string) int {
 //	world reboot
 //	world user|root        the rights of who calls snapbe
 //	world nogrub
+//	world zone NAME
 //	world put DATASET FILE TEXT (\n in it is a newline)
 func worldCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -134,6 +140,8 @@ func changeWorld(ts *testscript.TestScript, w *betest.World, args []string) {
 		ts.Check(w.Reboot())
 	case "user", "root":
 		w.Host.User = args[0] == "user"
+	case "zone":
+		w.AddZone("rpool/zones", args[1])
 	case "nogrub":
 		w.Host.NoGRUB = true
 	case "put":

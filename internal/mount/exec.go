@@ -24,6 +24,11 @@ type ExecSpec struct {
 	Extra []Entry
 	// Hostname is the host name that the command sees; "" keeps the host's.
 	Hostname string
+	// Resolver shows the host's /etc/resolv.conf in place of the tree's own
+	// where that is a file: a tree that runs with a network of its own names
+	// servers which are not reached from the host's. A tree that has none gets
+	// none.
+	Resolver bool
 	// Stdin, Stdout and Stderr are handed to the command; nil is the
 	// caller's own.
 	Stdin, Stdout, Stderr *os.File

@@ -33,7 +33,7 @@ import (
 // keyboard's signals itself, so a caller that turns those into the end of a
 // context should give one that stays.
 func Exec(ctx context.Context, tree Tree, x ExecSpec) (int, error) {
-	s := spec{Tree: slices.Concat(tree, x.Extra), Argv: x.Argv, Env: environment(x.Env), Dir: x.Dir, Hostname: x.Hostname}
+	s := spec{Tree: slices.Concat(tree, x.Extra), Argv: x.Argv, Env: environment(x.Env), Dir: x.Dir, Hostname: x.Hostname, Resolver: x.Resolver}
 	if err := s.Tree.check(); err != nil {
 		return 0, err
 	}
@@ -62,6 +62,7 @@ type spec struct {
 	Dir        string
 	Hostname   string
 	ResolvConf []byte
+	Resolver   bool
 	Terminal   terminalMode
 }
 

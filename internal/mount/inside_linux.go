@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -158,80 +157,6 @@ func (h hostMounts) mount(root int) error {
 		}
 	}
 	return mountFresh(root, "dev/shm", "1777")
-}
-
-// mountRun gives an empty /run, so that no socket of the host is there. The
-// directory that says that systemd runs makes invoke-rc.d, service and init
-// scripts go through systemctl, which then does nothing.
-func (p *pid1) mountRun(root int) error {
-	if err := mountNew(root, "run", "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "0755"); err != nil {
-		return err
-	}
-	fd, err := openDir(root, "run")
-	if err != nil {
-		return err
-	}
-	defer shut(fd)
-	run, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil {
-		return err
-	}
-	defer run.Close()
-	if err := errors.Join(run.Mkdir("lock", 0o755), run.Chmod("lock", 0o777|os.ModeSticky)); err != nil {
-		return err
-	}
-	if fd, err := openBelow(root, "/usr/bin/systemctl", 0, 0); err == nil {
-		shut(fd)
-		if err := run.MkdirAll("systemd/system", 0o755); err != nil {
-			return err
-		}
-	}
-	return p.resolvConf(root, run)
-}
-
-// resolvConf gives the tree the host's name servers where its own
-// /etc/resolv.conf is a symlink into /run, whose services do not run here.
-func (p *pid1) resolvConf(root int, run *os.Root) error {
-	path, ok := followLink(root, "etc/resolv.conf")
-	if !ok || len(p.ResolvConf) == 0 {
-		return nil
-	}
-	path, ok = strings.CutPrefix(path, "run/")
-	if !ok {
-		return nil
-	}
-	if err := run.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return run.WriteFile(path, p.ResolvConf, 0o444)
-}
-
-// followLink follows the symlinks that path itself is, as far as there are
-// any, to a place that need not exist. It is false where path is none.
-func followLink(root int, path string) (string, bool) {
-	followed := false
-	for range 8 {
-		dir, err := openBelow(root, filepath.Dir(path), unix.O_DIRECTORY, 0)
-		if err != nil {
-			break
-		}
-		buf := make([]byte, unix.PathMax)
-		n, err := unix.Readlinkat(dir, filepath.Base(path), buf)
-		shut(dir)
-		if err != nil {
-			break
-		}
-		target := string(buf[:n])
-		if !filepath.IsAbs(target) {
-			target = filepath.Join("/", filepath.Dir(path), target)
-		}
-		path = strings.TrimPrefix(filepath.Clean(target), "/")
-		if rest, ok := strings.CutPrefix(path, "var/run/"); ok {
-			path = "run/" + rest
-		}
-		followed = true
-	}
-	return path, followed
 }
 
 // mountTmp gives an empty /tmp, unless the tree brings its own or has none.

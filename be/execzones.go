@@ -1,0 +1,85 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"snapbe/internal/mount"
+	"snapbe/zones"
+)
+
+// execEnv is the environment of what runs in a BE or one of its zones.
+func execEnv(b BE) []string { return append(os.Environ(), "SNAPBE_EXEC="+b.Name) }
+
+// hostExtra is what a command in a BE sees beside it: GRUB's directory, and the
+// share, since without it links of /var lead nowhere.
+func (m *Manager) hostExtra(ctx context.Context, st *state) (extra []mount.Entry, err error) {
+	if st.grub != "" {
+		extra = append(extra, mount.Entry{Dataset: st.grub, Dir: "boot/grub"})
+	}
+	share, err := m.shareThere(ctx, st)
+	if share != "" {
+		extra = append(extra, mount.Entry{Dataset: share, Dir: shareDir[1:]})
+	}
+	return extra, err
+}
+
+// zoneSpec is how a command runs in a zone's root: with the zone's share and name,
+// and on the host's network.
+func (st *state) zoneSpec(z zones.BE) mount.ExecSpec {
+	x := mount.ExecSpec{Hostname: z.Zone, Resolver: true}
+	for _, zone := range st.zones {
+		if zone.Share != "" && within(z.Dataset, zone.Dataset) {
+			x.Extra = append(x.Extra, mount.Entry{Dataset: zone.Share, Dir: shareDir[1:]})
+		}
+	}
+	return x
+}
+
+// exitInterrupted is how a command ends by Ctrl-C on its terminal, which snapbe does
+// not get itself: 128 and SIGINT.
+const exitInterrupted = 130
+
+// execZones runs a command in the zones of a BE, one after the other; code is that
+// of the first that failed. A zone that cannot be entered does not keep the
+// command from the others, but Ctrl-C does.
+func (m *Manager) execZones(ctx context.Context, st *state, b BE, x Exec, what string) (code int, err error) {
+	chosen, err := m.chosenZones(st, b, *x.Zones, what)
+	if err != nil {
+		return 0, err
+	}
+	if len(chosen) == 0 {
+		return 0, refuse(NotFound, "snapbe zone list shows those that there are", "%s: no zone follows it", what)
+	}
+	trees, err := m.zoneTrees(ctx, chosen)
+	if err != nil {
+		return 0, err
+	}
+	release, err := m.work(b, what)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	var failed error
+	for i, z := range chosen {
+		if x.Begin != nil {
+			if err := x.Begin(z.Zone); err != nil {
+				return code, errors.Join(failed, err)
+			}
+		}
+		spec, its := x.ExecSpec, st.zoneSpec(z)
+		spec.Env, spec.Extra, spec.Hostname, spec.Resolver = execEnv(b), its.Extra, its.Hostname, its.Resolver
+		c, err := m.sys.Host.Exec(ctx, trees[i], spec)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("the zone %q: %w", z.Zone, err))
+		} else if code == 0 && failed == nil {
+			code = c
+		}
+		if err == nil && c == exitInterrupted {
+			break
+		}
+	}
+	return code, explain(what, failed)
+}
