@@ -3,6 +3,7 @@ package be
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"path"
 	"slices"
@@ -82,7 +83,7 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	args := destroyArgs{Roots: b.datasets(), UUID: b.UUID, All: r.Snapshots, Origin: r.Origin, Mark: b.Unfinished,
-		Kept: st.share != "" || slices.ContainsFunc(st.bes, func(b BE) bool { return b.synced != "" })}
+		Kept: st.share != "" || len(m.zoneShares(st)) > 0 || slices.ContainsFunc(st.bes, func(b BE) bool { return b.synced != "" })}
 	for _, w := range r.With {
 		of, s, ok := splitName(w)
 		if !ok || of != b.Name {
@@ -113,13 +114,15 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		plan.Notes = append(plan.Notes, rem.notes...)
 		args.ZonesUpto = max(args.ZonesUpto, rem.newest)
 	}
-	goes, err := m.shareSnapsOf(ctx, st, b)
+	goes, err := m.shareSnapsOf(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range goes {
-		plan.Frees += s.Space
-		plan.Notes = append(plan.Notes, fmt.Sprintf("goes: %s@%s, the share as it was for %q", st.share, s.Name, b.Name))
+	for _, share := range slices.Sorted(maps.Keys(goes)) {
+		for _, s := range goes[share] {
+			plan.Frees += s.Space
+			plan.Notes = append(plan.Notes, fmt.Sprintf("goes: %s@%s, the share as it was for %q", share, s.Name, b.Name))
+		}
 	}
 	op := m.destroyOperation(m.sys.UUID(), args, st.mounted(b))
 	op.verb, op.plan = what, plan

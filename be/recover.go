@@ -67,7 +67,7 @@ func (m *Manager) recoverPending(ctx context.Context, o Options, boot bool) (Res
 			Hint: "mend what it names and run snapbe recover again"}
 	}
 	res.Notes = append(op.result.Notes, fmt.Sprintf("%s was %s", op.verb, outcome))
-	res.Sync = op.result.Sync
+	res.Sync, res.Zones = op.result.Sync, op.result.Zones
 	return res, op.late
 }
 

@@ -111,7 +111,7 @@ func setSynced(dataset, point string) zfs.Change {
 	return zfs.Change{Dataset: dataset, Set: zfs.Props{propSynced: point}}
 }
 
-// sideNames are the snapshots of that name of the BEs' datasets on the pool of
+// sideNames are the snapshots of that name of the BEs' datasets on the pools of
 // the roots: /boot is no part of a sync.
 func (m *Manager) sideNames(ctx context.Context, snap string, roots ...string) ([]string, error) {
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"type"}})
@@ -125,21 +125,55 @@ func (m *Manager) sideNames(ctx context.Context, snap string, roots ...string) (
 	return names, err
 }
 
-// snapshotOnce makes snapshots of one pool in one transaction group, unless this
-// operation has made them already.
+// snapshotOnce makes snapshots, those of each pool in one transaction group,
+// unless this operation has made them already.
 func (m *Manager) snapshotOnce(ctx context.Context, names []string, id string, props zfs.Props) error {
-	if len(names) == 0 {
-		return nil
+	marked := zfs.Props{propOp: id}
+	maps.Copy(marked, props)
+	for len(names) > 0 {
+		pool := zfs.PoolOf(names[0])
+		same, others := []string{}, []string{}
+		for _, name := range names {
+			if zfs.PoolOf(name) == pool {
+				same = append(same, name)
+			} else {
+				others = append(others, name)
+			}
+		}
+		mark, ok, err := m.snapshotMark(ctx, same[0])
+		if err == nil && (!ok || mark != id) {
+			err = m.sys.ZFS.Snapshot(ctx, same, marked)
+		}
+		if err != nil {
+			return err
+		}
+		names = others
 	}
-	d, ok, err := m.snapshotMark(ctx, names[0])
-	if err != nil || ok && d == id {
+	return nil
+}
+
+// snapshotSides snapshots all that a sync is about.
+func (m *Manager) snapshotSides(ctx context.Context, s *syncing, snap, id string) error {
+	names, err := m.sideNames(ctx, snap, s.sides()...)
+	if err == nil {
+		err = m.snapshotOnce(ctx, names, id, s.source.historyProps())
+	}
+	if err != nil {
 		return err
 	}
-	marked := zfs.Props{propOp: id}
-	for k, v := range props {
-		marked[k] = v
+	return m.tellPoints(ctx, s, snap)
+}
+
+// dropSides takes these snapshots away.
+func (m *Manager) dropSides(ctx context.Context, id, snap string, zones bool, roots ...string) error {
+	if zones {
+		in, err := m.zoneContainers(ctx)
+		if err != nil {
+			return err
+		}
+		roots = append(roots, in...)
 	}
-	return m.sys.ZFS.Snapshot(ctx, names, marked)
+	return m.destroyMarked(ctx, roots, id, func(name string) bool { return strings.HasSuffix(name, "@"+snap) })
 }
 
 // snapshotMark is the mark of a snapshot; ok is false where it is not there.
@@ -314,41 +348,100 @@ func (m *Manager) lineage(ctx context.Context, dataset string) (line []zfs.Datas
 }
 
 // dropOldPoints settles what each BE has taken over, and destroys sync points
-// that no BE's history names any more. What cannot go stays for the next time,
-// and the notes tell.
+// that no BE's history names any more; so it does with those of each zone. What
+// cannot go stays for the next time, and the notes tell.
 func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error) {
 	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
 	if err != nil {
 		return nil, err
 	}
-	snaps, err := m.rootSnapshots(ctx, st)
+	of := []*state{st}
+	for _, z := range st.zones {
+		of = append(of, st.zoneState(z))
+	}
+	snaps, err := m.rootSnapshots(ctx, of)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.settleHistory(ctx, st, snaps); err != nil {
+	var changes []zfs.Change
+	for _, st := range of {
+		changes = append(changes, st.settleHistory(snaps)...)
+	}
+	if err := m.setAll(ctx, changes); err != nil {
 		return nil, err
 	}
-	for _, point := range oldPoints(st, snaps) {
-		root, snap, _ := splitName(point)
-		named, err := m.named(ctx, root, snap)
-		if err == nil {
-			err = m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(named)})
+	var old []string
+	for _, st := range of {
+		old = append(old, oldPoints(st, snaps)...)
+	}
+	return m.dropPoints(ctx, old)
+}
+
+// dropPoints destroys the snapshots of sync points, in the nested datasets too:
+// one transaction group for each pool, or one by one where something is in the way.
+func (m *Manager) dropPoints(ctx context.Context, old []string) (notes []string, err error) {
+	var roots []string
+	for _, point := range old {
+		if root, _, _ := splitName(point); !slices.Contains(roots, root) {
+			roots = append(roots, root)
 		}
-		if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
-			notes = append(notes, fmt.Sprintf("%s, of a former sync, stays: %v", point, err))
-		} else if err != nil {
-			return notes, err
+	}
+	if len(roots) == 0 {
+		return nil, nil
+	}
+	all, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"type"}})
+	if err != nil {
+		return nil, err
+	}
+	going := map[string][]zfs.Dataset{}
+	var pools []string
+	for _, point := range old {
+		root, snap, _ := splitName(point)
+		pool := zfs.PoolOf(root)
+		if !slices.Contains(pools, pool) {
+			pools = append(pools, pool)
+		}
+		for _, d := range all {
+			if name, s, _ := splitName(d.Name); s == snap && within(name, root) {
+				going[point] = append(going[point], d)
+				going[pool] = append(going[pool], d)
+			}
+		}
+	}
+	for _, pool := range pools {
+		err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(going[pool])})
+		if !zfs.Is(err, zfs.Busy) && !zfs.Is(err, zfs.Dependents) {
+			if err != nil {
+				return notes, err
+			}
+			continue
+		}
+		for _, point := range old {
+			if zfs.PoolOf(point) != pool {
+				continue
+			}
+			err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(going[point])})
+			if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
+				notes = append(notes, fmt.Sprintf("%s, of a former sync, stays: %v", point, err))
+			} else if err != nil {
+				return notes, err
+			}
 		}
 	}
 	return notes, nil
 }
 
 // rootSnapshots lists the snapshots of all root datasets: one process.
-func (m *Manager) rootSnapshots(ctx context.Context, st *state) ([]zfs.Dataset, error) {
+func (m *Manager) rootSnapshots(ctx context.Context, of []*state) ([]zfs.Dataset, error) {
 	var roots []string
-	for _, b := range st.bes {
-		if b.Unfinished == "" {
-			roots = append(roots, b.Dataset)
+	for _, st := range of {
+		for _, b := range st.bes {
+			if b.Unfinished == "" {
+				roots = append(roots, b.Dataset)
+			}
 		}
 	}
 	if len(roots) == 0 {
@@ -364,8 +457,7 @@ func (m *Manager) rootSnapshots(ctx context.Context, st *state) ([]zfs.Dataset, 
 // settleHistory adds to each BE's history its sync point and what that had taken
 // over, which its snapshot says, and forgets BEs that have gone. Only what
 // has come to its end is settled, so nothing of it is ever taken back.
-func (m *Manager) settleHistory(ctx context.Context, st *state, snaps []zfs.Dataset) error {
-	var changes []zfs.Change
+func (st *state) settleHistory(snaps []zfs.Dataset) (changes []zfs.Change) {
 	for i := range st.bes {
 		b := &st.bes[i]
 		if b.Unfinished != "" || b.UUID == "" {
@@ -373,7 +465,7 @@ func (m *Manager) settleHistory(ctx context.Context, st *state, snaps []zfs.Data
 		}
 		had, point := b.taken(), parseSyncPoint(b.synced)
 		for _, s := range snaps {
-			if _, snap, _ := splitName(s.Name); snap == point.Snap && snap != "" {
+			if name, snap, _ := splitName(s.Name); snap == point.Snap && snap != "" && st.isRoot(name) {
 				had.addAll(parseHistory(s.Local(propHad)))
 			}
 		}
@@ -388,7 +480,12 @@ func (m *Manager) settleHistory(ctx context.Context, st *state, snaps []zfs.Data
 			b.synced = ""
 		}
 	}
-	return m.sys.ZFS.Set(ctx, changes)
+	return changes
+}
+
+// isRoot tells whether a dataset is the root of one of the BEs.
+func (st *state) isRoot(dataset string) bool {
+	return slices.ContainsFunc(st.bes, func(b BE) bool { return b.Dataset == dataset })
 }
 
 // oldPoints are the sync points that no history names. One that a promotion has
@@ -410,8 +507,8 @@ func oldPoints(st *state, snaps []zfs.Dataset) (old []string) {
 		}
 	}
 	for _, s := range snaps {
-		_, snap, _ := splitName(s.Name)
-		ours := strings.HasPrefix(snap, syncPrefix) && s.Local(propOp) != ""
+		name, snap, _ := splitName(s.Name)
+		ours := st.isRoot(name) && strings.HasPrefix(snap, syncPrefix) && s.Local(propOp) != ""
 		if ours && !wanted[s.Name] && !wanted[snap] && s.Value("clones") == "" && number(s.Value("userrefs")) == 0 {
 			old = append(old, s.Name)
 		}

@@ -65,9 +65,9 @@ func (r *recorder) Exec(_ context.Context, x be.Exec) (int, []string, error) {
 	return r.code, nil, r.err
 }
 
-func (r *recorder) Share(context.Context) (be.ShareState, error) { return r.share, r.err }
+func (r *recorder) Share(context.Context, string) (be.ShareState, error) { return r.share, r.err }
 
-func (r *recorder) ShareDiff(_ context.Context, snap string) (string, []sharedvar.Change, error) {
+func (r *recorder) ShareDiff(_ context.Context, _, snap string) (string, []sharedvar.Change, error) {
 	return snap, r.changes, r.err
 }
 
