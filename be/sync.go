@@ -297,7 +297,7 @@ func (m *Manager) unsync(ctx context.Context, op *operation, id, target, snap st
 	if err != nil || !ok || mark != id {
 		return err
 	}
-	named, err := m.named(ctx, target, snap)
+	named, err := m.named(ctx, snap, target)
 	if err != nil {
 		return err
 	}

@@ -299,7 +299,7 @@ func (m *Manager) treeAt(ctx context.Context, snapshot string) (mount.Tree, erro
 	if err != nil {
 		return nil, err
 	}
-	named, err := m.named(ctx, root, snap)
+	named, err := m.named(ctx, snap, root)
 	if err != nil {
 		return nil, err
 	}

@@ -261,18 +261,21 @@ func (s *syncing) sides() []string {
 
 // tellPoints completes the snapshots of zones, which were made with those of the
 // host and like them: with their own history, and with what the zone had taken
-// over before, by which it is taken back. point is what they will have then.
+// over before, by which it is taken back.
 func (m *Manager) tellPoints(ctx context.Context, s *syncing, snap string) error {
 	var changes []zfs.Change
 	host := s.source.taken().String()
 	for _, z := range s.zones {
+		if parseSyncPoint(z.source.synced).Snap == snap || parseSyncPoint(z.target.synced).Snap == snap {
+			continue // it was told before a power cut
+		}
 		had := z.source.taken()
 		for _, side := range []BE{z.source, z.target} {
 			c := zfs.Change{Dataset: side.Dataset + "@" + snap, Set: zfs.Props{}}
 			if had.String() != host {
 				c = setHad(c.Dataset, had)
 			}
-			if p := parseSyncPoint(side.synced); p.Snap != "" && p.Snap != snap {
+			if side.synced != "" {
 				if c.Set == nil {
 					c.Set = zfs.Props{}
 				}

@@ -195,3 +195,30 @@ func TestZoneSyncAndItsShare(t *testing.T) {
 	_, err := os.Lstat(filepath.Join(w.ZFS.Dir(webRoot+"zbe-1"), "var/mail"))
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
+
+const webShare = "rpool/zones/web/VARSHARE"
+
+// zoneShares gives zones in both containers a share with a mailbox.
+func zoneShares(t *testing.T, w *betest.World) {
+	t.Helper()
+	for _, share := range []string{webShare, farZones(w) + "/far/VARSHARE"} {
+		create(t, w, share, zfs.Props{"canmount": "noauto", "mountpoint": "/var/share", "org.snapbe:sharedirs": "mail"})
+		w.Put(share, "mail/ann", "a letter\n")
+	}
+}
+
+// rolledZones has a BE "be-2" with zones that changed after a snapshot of it; one
+// has come to it since.
+func rolledZones(t *testing.T, w *betest.World) {
+	t.Helper()
+	syncedZones(t, w)
+	far := farZones(w) + "/far/ROOT/zbe-1"
+	do(t, w, be.Create{Name: "be-2@mine"})
+	w.Put("rpool/ROOT/be-2", "etc/motd", "later")
+	w.Put(webRoot+"zbe-1", "etc/motd", "later")
+	w.Put(far, "etc/motd", "later")
+	do(t, w, be.Create{Name: "be-2@newer"})
+	w.AddZone("rpool/zones", "late")
+	set(t, w, "rpool/zones/late/ROOT/zbe", zfs.Props{zones.PropParent: named(t, w, "be-2").UUID})
+	w.Put("rpool/zones/late/ROOT/zbe", "etc/motd", "later")
+}
