@@ -192,6 +192,9 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 	op.plan.Notes = append(op.plan.Notes, st.unmovedNote(b)...)
 	if a.share != "" {
 		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("when it boots, all of %s becomes what it was in %s; what came since is then in a snapshot only", shareDir, a.share))
+		if args.ZoneShares {
+			op.plan.Notes = append(op.plan.Notes, "the shares of zones stay as they are; snapbe share restore --zone NAME SNAP brings one back")
+		}
 	}
 	op.plan.Notes = append(op.plan.Notes, st.givenUp(args)...)
 	if gone != "" {

@@ -28,8 +28,11 @@ func zoneAccounts(w *betest.World, root string) {
 // farZones is where the second zone of a test lies: on another pool, if there is
 // one.
 func farZones(w *betest.World) string {
-	if exists(w, "bpool/BOOT") {
+	switch {
+	case exists(w, "bpool/BOOT"):
 		return "bpool/zones"
+	case exists(w, "tank"):
+		return "tank/zones"
 	}
 	return "rpool/far"
 }
@@ -221,4 +224,225 @@ func rolledZones(t *testing.T, w *betest.World) {
 	w.AddZone("rpool/zones", "late")
 	set(t, w, "rpool/zones/late/ROOT/zbe", zfs.Props{zones.PropParent: named(t, w, "be-2").UUID})
 	w.Put("rpool/zones/late/ROOT/zbe", "etc/motd", "later")
+}
+
+// recorded notes the changes that a request makes.
+func recorded(t *testing.T, w *betest.World, r be.Request) (changes []string, res be.Result) {
+	t.Helper()
+	w.Reset()
+	defer w.Reset()
+	w.Stop = func(what string, _ int) error {
+		changes = append(changes, what)
+		return nil
+	}
+	return changes, do(t, w, r)
+}
+
+func countOf(changes []string, what string) (n int) {
+	for _, c := range changes {
+		if c == what {
+			n++
+		}
+	}
+	return n
+}
+
+// The sides of host and zones are of one instant, and so are the shares: one
+// snapshot for each pool, however many zones there are.
+func TestZonesAreSnapshottedWithTheHost(t *testing.T) {
+	w := onePool(t)
+	syncedZones(t, w)
+	zoneShares(t, w)
+	shared(t, w)
+	changes, _ := recorded(t, w, be.Activate{Name: "be-2"})
+	assert.Equal(t, 2, countOf(changes, "zfs snapshot"), "the sides, and the shares")
+	require.NoError(t, w.Start())
+	changes, _ = recorded(t, w, be.Handover{Boot: true})
+	assert.Equal(t, 2, countOf(changes, "zfs snapshot"))
+	w = betest.New(t.TempDir(), layouts["one pool"])
+	syncedZones(t, w)
+	changes, _ = recorded(t, w, be.Create{Name: "debian@mine"})
+	assert.Equal(t, 2, countOf(changes, "zfs snapshot"), "rpool, and tank")
+	changes, _ = recorded(t, w, be.Destroy{Name: "debian@mine"})
+	assert.Equal(t, 2, countOf(changes, "zfs destroy"))
+}
+
+// TestZonesCostNoReads: judging more zones takes no more processes.
+func TestZonesCostNoReads(t *testing.T) {
+	gets := func(zones int) int {
+		w := onePool(t)
+		for i := range zones {
+			w.AddZone("rpool/zones", fmt.Sprintf("z%d", i))
+		}
+		do(t, w, be.Create{Name: "be-2"})
+		for i := range zones {
+			w.Put(fmt.Sprintf("rpool/zones/z%d/ROOT/zbe", i), "etc/passwd", passwd)
+		}
+		sys := w.System()
+		c := &counted{ZFS: sys.ZFS}
+		sys.ZFS = c
+		res, err := be.New(sys).Do(t.Context(), be.Sync{Name: "be-2"}, be.Options{})
+		require.NoError(t, err)
+		require.Len(t, res.Zones, zones)
+		return c.gets
+	}
+	assert.Equal(t, gets(1), gets(7))
+}
+
+// TestRollbackTakesZones that have the snapshot, and names the others.
+func TestRollbackTakesZones(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		rolledZones(t, w)
+		far := farZones(w) + "/far/ROOT/zbe-1"
+		res := do(t, w, be.Rollback{Name: "be-2@mine", Newer: true})
+		assert.Empty(t, w.File("rpool/ROOT/be-2", "etc/motd"))
+		assert.Empty(t, w.File(webRoot+"zbe-1", "etc/motd"))
+		assert.Empty(t, w.File(far, "etc/motd"))
+		assert.Contains(t, res.Plan.Notes, `the zone "late" stays as it is: rpool/zones/late/ROOT/zbe has no snapshot "mine"`)
+		assert.Equal(t, "later", w.File("rpool/zones/late/ROOT/zbe", "etc/motd"))
+
+		// What was taken over before is taken over again.
+		do(t, w, be.Activate{Name: "be-2"})
+		assert.Equal(t, locked, w.File(webRoot+"zbe-1", "etc/shadow"))
+	})
+	t.Run("a snapshot of the user's in a zone", func(t *testing.T) {
+		w := onePool(t)
+		syncedZones(t, w)
+		do(t, w, be.Create{Name: "be-2@mine"})
+		snapshot(t, w, webRoot+"zbe-1@theirs")
+		refused(t, w, be.Rollback{Name: "be-2@mine"}, refusal{be.Failed,
+			`roll back to "be-2@mine": the newer snapshot rpool/zones/web/ROOT/zbe-1@theirs would be lost`, "with --newer it goes"})
+	})
+}
+
+// TestSnapshotsOfZones are the active roots' of that boot environment alone.
+func TestSnapshotsOfZones(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		before := w.Capture()
+		do(t, w, be.Create{Name: "be-2@mine"})
+		for _, name := range []string{"zbe-1", "zbe-1/srv"} {
+			assert.True(t, exists(w, webRoot+name+"@mine"))
+			assert.Empty(t, props(t, w, webRoot+name+"@mine", "org.snapbe:op"), "the user's own")
+		}
+		assert.True(t, exists(w, farZones(w)+"/far/ROOT/zbe-1@mine"))
+		assert.False(t, exists(w, webRoot+"zbe@mine"))
+		do(t, w, be.Destroy{Name: "be-2@mine"})
+		same(t, before, w.Capture())
+	})
+	t.Run("named ones, or none", func(t *testing.T) {
+		w := onePool(t)
+		syncedZones(t, w)
+		do(t, w, be.Create{Name: "debian@web", Zones: be.ZoneChoice{Names: []string{"web"}}})
+		do(t, w, be.Create{Name: "debian@none", Zones: be.ZoneChoice{None: true}})
+		assert.True(t, exists(w, webRoot+"zbe@web"))
+		assert.False(t, exists(w, "rpool/zones/db/ROOT/zbe@web"))
+		assert.False(t, exists(w, webRoot+"zbe@none"))
+		res := do(t, w, be.Destroy{Name: "debian@web"})
+		assert.Contains(t, res.Plan.Notes, `the zone "db" stays as it is: rpool/zones/db/ROOT/zbe has no snapshot "web"`)
+		assert.False(t, exists(w, webRoot+"zbe@web"))
+	})
+	t.Run("a zone has one of that name", func(t *testing.T) {
+		w := onePool(t)
+		syncedZones(t, w)
+		snapshot(t, w, webRoot+"zbe@mine")
+		refused(t, w, be.Create{Name: "debian@mine"}, refusal{be.Exists, `create "debian@mine": rpool/zones/web/ROOT/zbe@mine exists`,
+			"take another name, or snapbe destroy debian@mine first"})
+	})
+	t.Run("one that was cloned from", func(t *testing.T) {
+		w := onePool(t)
+		syncedZones(t, w)
+		do(t, w, be.Create{Name: "debian@mine"})
+		clone(t, w, webRoot+"zbe@mine", "rpool/other")
+		refused(t, w, be.Destroy{Name: "debian@mine"}, refusal{be.Failed,
+			`destroy "debian@mine": rpool/zones/web/ROOT/zbe@mine is the origin of rpool/other`, "destroy those first"})
+	})
+}
+
+// What somebody wrote to a zone of the BE since a power cut is not rolled back.
+func TestRecoveryKeepsWorkInAZone(t *testing.T) {
+	for cutAt := 1; ; cutAt++ {
+		w := onePool(t)
+		syncedZones(t, w)
+		require.True(t, cut(t, w, be.Sync{Name: "be-2"}, cutAt))
+		if w.File(webRoot+"zbe-1", "etc/shadow") != locked {
+			continue
+		}
+		w.Put(webRoot+"zbe-1", "root/work", "a week of it")
+		w.ZFS.SetNumber(webRoot+"zbe-1", "written", 64<<20)
+		res := do(t, w, be.Recover{})
+		assert.Contains(t, strings.Join(res.Notes, "\n"), "files that were synced to rpool/zones/web/ROOT/zbe-1 stay so: more has been written there since")
+		assert.Equal(t, "a week of it", w.File(webRoot+"zbe-1", "root/work"))
+		assert.Empty(t, w.File("rpool/far/far/ROOT/zbe-1", "etc/motd"), "what nobody wrote to went back")
+		return
+	}
+}
+
+// TestZoneShares: an activation and a first boot keep the shares of the zones like
+// the host's, and what a zone ate is brought back from them.
+func TestZoneShares(t *testing.T) {
+	eachLayout(t, func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		zoneShares(t, w)
+		far := farZones(w) + "/far/VARSHARE"
+		do(t, w, be.Activate{Name: "be-2"})
+		require.NoError(t, w.Reboot())
+		uuid := named(t, w, "be-2").UUID
+		for _, share := range []string{webShare, far} {
+			snaps := snapshots(t, w, share)
+			require.Len(t, snaps, 2)
+			assert.Equal(t, snaps, snapshots(t, w, webShare), "of the same names")
+			assert.Equal(t, uuid, props(t, w, share+"@"+snaps[0], "org.snapbe:for")["org.snapbe:for"].Value)
+		}
+		m := be.New(w.System())
+		s, err := m.Share(t.Context(), "web")
+		require.NoError(t, err)
+		require.Len(t, s.Snapshots, 2)
+		assert.Equal(t, "be-2", s.Snapshots[1].For)
+		assert.Equal(t, []string{"web", webShare}, []string{s.Zone, s.Dataset})
+
+		w.Put(webShare, "mail/ann", "eaten\n")
+		against, changes, err := m.ShareDiff(t.Context(), "web", "")
+		require.NoError(t, err)
+		assert.Equal(t, s.Snapshots[1].Name, against)
+		require.Len(t, changes, 1)
+		assert.Equal(t, "mail/ann", changes[0].Path)
+		do(t, w, be.ShareRestore{Snap: against, Zone: "web", Paths: []string{"/var/mail/ann"}})
+		assert.Equal(t, "a letter\n", w.File(webShare, "mail/ann"))
+		refused(t, w, be.ShareRestore{Snap: against, Zone: "web", Paths: []string{"log/x"}}, refusal{be.Invalid,
+			`restore the share of the zone "web" from "` + against + `": "log/x" is not below one of the shared directories: mail`,
+			"name it as mail/alice, or as /var/mail/alice"})
+
+		do(t, w, be.ShareSnapshot{Name: "mine", Zone: "far"})
+		assert.Contains(t, snapshots(t, w, far), "mine")
+		assert.NotContains(t, snapshots(t, w, webShare), "mine")
+		refused(t, w, be.ShareDestroy{Snap: "mine", Zone: "web"}, refusal{be.NotFound,
+			`destroy the snapshot "mine" of the share of the zone "web": the share has no snapshot "mine"`, "snapbe share list --zone web shows them"})
+		do(t, w, be.ShareDestroy{Snap: "mine", Zone: "far"})
+		assert.NotContains(t, snapshots(t, w, far), "mine")
+		_, err = m.Share(t.Context(), "db")
+		require.ErrorContains(t, err, `the zone "db" has no share`)
+
+		do(t, w, be.Failback{})
+		require.NoError(t, w.Reboot())
+		do(t, w, be.Destroy{Name: "be-2"})
+		assert.Len(t, snapshots(t, w, far), 2, "those of be-2 have gone with it")
+	})
+}
+
+// TestZoneSharesAreLimited each by itself.
+func TestZoneSharesAreLimited(t *testing.T) {
+	w := onePool(t)
+	syncedZones(t, w)
+	zoneShares(t, w)
+	do(t, w, be.ShareSnapshot{Name: "mine", Zone: "web"})
+	sys := w.System()
+	sys.ShareSnapshots = 2
+	for range 3 {
+		_, err := be.New(sys).Do(t.Context(), be.Activate{Name: "be-2"}, be.Options{})
+		require.NoError(t, err)
+	}
+	assert.Len(t, snapshots(t, w, webShare), 3, "two, and the user's own")
+	assert.Contains(t, snapshots(t, w, webShare), "mine")
+	assert.Len(t, snapshots(t, w, "rpool/far/far/VARSHARE"), 2)
 }

@@ -30,6 +30,7 @@ type recorder struct {
 	code     int
 	err      error
 	steps    []be.StepDone
+	zone     string
 }
 
 func (r *recorder) Do(_ context.Context, req be.Request, o be.Options) (be.Result, error) {
@@ -65,9 +66,13 @@ func (r *recorder) Exec(_ context.Context, x be.Exec) (int, []string, error) {
 	return r.code, nil, r.err
 }
 
-func (r *recorder) Share(context.Context, string) (be.ShareState, error) { return r.share, r.err }
+func (r *recorder) Share(_ context.Context, zone string) (be.ShareState, error) {
+	r.zone = zone
+	return r.share, r.err
+}
 
-func (r *recorder) ShareDiff(_ context.Context, _, snap string) (string, []sharedvar.Change, error) {
+func (r *recorder) ShareDiff(_ context.Context, zone, snap string) (string, []sharedvar.Change, error) {
+	r.zone = zone
 	return snap, r.changes, r.err
 }
 
