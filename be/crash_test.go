@@ -167,6 +167,11 @@ var crashCases = []crashCase{
 		do(t, w, be.ShareSnapshot{Name: "mine", Zone: "web"})
 		w.Put(webShare, "mail/ann", "eaten")
 	}, be.ShareRestore{Snap: "mine", Zone: "web", Paths: []string{"mail/ann"}}, true},
+	{"share of a zone", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		w.Put(webRoot+"zbe", "var/mail/ann", "a letter\n")
+		w.Put(webRoot+"zbe-1", "var/mail/ann", "an older one\n")
+	}, be.ShareInit{Zone: "web", Dirs: []string{"mail"}}, false},
 	{"snapshot with zones", syncedZones, be.Create{Name: "debian@mine"}, false},
 	{"destroy a snapshot with zones", func(t *testing.T, w *betest.World) {
 		syncedZones(t, w)

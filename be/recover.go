@@ -93,6 +93,11 @@ func (m *Manager) rebuild(st *state, rec journal.Record, boot bool) (op *operati
 		})
 	case "share":
 		op, err = build(rec, func(a shareArgs) *operation { return m.shareOperation(rec.ID, a) })
+	case "share-zone":
+		op, err = build(rec, func(a zoneShareArgs) *operation {
+			a.recovering = true
+			return m.zoneShareOperation(rec.ID, a)
+		})
 	case "share-restore":
 		op, err = build(rec, func(a restoreArgs) *operation {
 			a.recovering = true

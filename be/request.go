@@ -129,6 +129,9 @@ type Handover struct {
 type ShareInit struct {
 	// Dirs are those to share; none takes the default ones.
 	Dirs []string
+	// Zone is the zone whose share is meant, which must not run: it is put in
+	// place at once. "" is the host's.
+	Zone string
 }
 
 // ShareMount mounts the share and places the running BE's directories on it,

@@ -60,7 +60,7 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b.Default {
 		return nil, refuse(Busy, "snapbe activate another one first", "%s: %q is the one that boots next", what, name)
 	}
-	if err := st.refuseMounted(b, what, ""); err != nil {
+	if err := st.refuseMounted(m.withFollowers(b), what, ""); err != nil {
 		return nil, err
 	}
 	args := rollbackArgs{Roots: b.datasets(), Snap: snap, Newer: r.Newer}

@@ -48,7 +48,7 @@ func (m *Manager) ofZone(ctx context.Context, st *state, zone, what string) erro
 		return err
 	}
 	if z.Share == "" {
-		return refuse(NotFound, fmt.Sprintf("zfs create -o canmount=noauto %s/VARSHARE makes it, empty", z.Dataset), "%s: the zone %q has no share", what, zone)
+		return refuse(NotFound, "snapbe share init --zone "+zone+" makes it", "%s: the zone %q has no share", what, zone)
 	}
 	st.share, st.shareZone = z.Share, zone
 	st.shareDirs, err = m.dirsOn(ctx, st, z.Share)

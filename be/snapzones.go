@@ -40,6 +40,13 @@ func (m *Manager) followers(st *state, uuid, name string, only []string) (of []z
 	return of, notes
 }
 
+// withFollowers is a boot environment without the roots of pinned zones that belong
+// to it: those are in use whatever runs.
+func (m *Manager) withFollowers(b BE) BE {
+	b.zones = slices.DeleteFunc(slices.Clone(b.zones), func(z zones.BE) bool { return m.policy(z.Zone) != ZoneFollows })
+	return b
+}
+
 // together parts the roots of a boot environment and of its zones by what can
 // change at one instant: each root with the zones in its pool, and then the zones
 // of each other pool.

@@ -101,7 +101,7 @@ func (m *Manager) syncSnap() string { return syncPrefix + m.autoSnap() }
 // planSync judges every file on the list and refuses what cannot be synced; it
 // changes nothing.
 func (m *Manager) planSync(ctx context.Context, st *state, source, target BE, strict bool, what string) (*syncing, error) {
-	if err := st.refuseMounted(target, what, ""); err != nil {
+	if err := st.refuseMounted(m.withFollowers(target), what, ""); err != nil {
 		return nil, err
 	}
 	s, err := m.newSync(ctx, st, source, target, strict)
@@ -199,7 +199,6 @@ func (m *Manager) syncOperation(id, what string, args syncArgs, s *syncing) *ope
 	op := &operation{kind: "sync", id: id, args: args, verb: what, plan: Plan{Title: what}}
 	m.addSync(op, id, args, s)
 	point := syncPoint{args.From, args.Snap}.String()
-	follows := len(op.steps)
 	op.add(journal.Step{
 		Name: "remember what it has taken over",
 		Do: func(ctx context.Context) error {
@@ -209,6 +208,7 @@ func (m *Manager) syncOperation(id, what string, args syncArgs, s *syncing) *ope
 			return m.takePointsBack(ctx, id, args, setSynced(args.Target, args.Old))
 		},
 	})
+	follows := len(op.steps)
 	op.add(m.dropStep(op))
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		got, err := m.syncedOf(ctx, args.Target)

@@ -176,9 +176,14 @@ func TestZonesLeftOut(t *testing.T) {
 	require.NoError(t, w.Reboot())
 	assert.Empty(t, points(t, w, webRoot+"zbe"))
 
+	// A pinned one runs here with the root that it got in the other one.
+	set(t, w, webRoot+"zbe-1", zfs.Props{zones.PropActive: "off"})
 	sys := w.System()
-	sys.ZonePolicy = map[string]be.ZonePolicy{"far": be.ZoneExcluded}
-	res, err := be.New(sys).Do(t.Context(), be.Failback{}, be.Options{})
+	sys.ZonePolicy = map[string]be.ZonePolicy{"far": be.ZoneExcluded, "web": be.ZonePinned}
+	_, err := be.New(sys).Do(t.Context(), be.ZoneMount{}, be.Options{})
+	require.NoError(t, err)
+	require.Equal(t, webRoot+"zbe", zoneRoot(w, "web"))
+	res, err = be.New(sys).Do(t.Context(), be.Failback{}, be.Options{})
 	require.NoError(t, err)
 	require.Len(t, res.Zones, 1)
 	assert.Equal(t, "db", res.Zones[0].Zone)
@@ -445,4 +450,56 @@ func TestZoneSharesAreLimited(t *testing.T) {
 	assert.Len(t, snapshots(t, w, webShare), 3, "two, and the user's own")
 	assert.Contains(t, snapshots(t, w, webShare), "mine")
 	assert.Len(t, snapshots(t, w, "rpool/far/far/VARSHARE"), 2)
+}
+
+// TestShareOfAZone: its directories go to a dataset that all roots of the zone have,
+// at once, and what another root had is kept there.
+func TestShareOfAZone(t *testing.T) {
+	arranged := func(t *testing.T) *betest.World {
+		w := onePool(t)
+		syncedZones(t, w)
+		w.Put(webRoot+"zbe", "var/mail/ann", "a letter\n")
+		w.Put(webRoot+"zbe-1", "var/mail/ann", "an older one\n")
+		w.Zones.Machines = []zones.Machine{{Name: "web", State: zones.Installed}}
+		return w
+	}
+	w := arranged(t)
+	do(t, w, be.ShareInit{Zone: "web"})
+	assert.Equal(t, "a letter\n", w.File(webShare, "mail/ann"))
+	for _, root := range []string{"zbe", "zbe-1"} {
+		to, err := os.Readlink(filepath.Join(w.ZFS.Dir(webRoot+root), "var/mail"))
+		require.NoError(t, err)
+		assert.Equal(t, "share/mail", to)
+	}
+	assert.Equal(t, "an older one\n", w.File(webRoot+"zbe-1", "var/.before-share/mail/ann"))
+	p := props(t, w, webShare, "canmount", "mountpoint", "org.snapbe:op", "org.snapbe:sharedirs")
+	assert.Equal(t, []string{"noauto", "/var/share", "", "mail"}, []string{p["canmount"].Value, p["mountpoint"].Value, p["org.snapbe:op"].Value, p["org.snapbe:sharedirs"].Value})
+	at := ""
+	for _, mnt := range w.Host.Mounted {
+		if mnt.Dir == "/var/lib/machines/web/var/share" {
+			at = mnt.Dataset
+		}
+	}
+	assert.Equal(t, webShare, at)
+	assert.Empty(t, do(t, w, be.ShareInit{Zone: "web", Dirs: []string{"mail"}}).Plan.Steps, "all is as asked")
+	w.Put(webRoot+"zbe", "var/log/x", "x\n")
+	do(t, w, be.ShareInit{Zone: "web", Dirs: []string{"log"}})
+	assert.Equal(t, "x\n", w.File(webShare, "log/x"))
+
+	t.Run("one that runs", func(t *testing.T) {
+		w := arranged(t)
+		w.Zones.Machines[0].State = zones.Running
+		refused(t, w, be.ShareInit{Zone: "web"}, refusal{be.Busy, `make the share of the zone "web": it runs`,
+			"halt it first, as with machinectl poweroff web"})
+	})
+	t.Run("no such directory", func(t *testing.T) {
+		refused(t, arranged(t), be.ShareInit{Zone: "web", Dirs: []string{"nowhere"}}, refusal{be.NotFound,
+			`make the share of the zone "web": there is no /var/nowhere`, "make it first, if it is to be"})
+	})
+	t.Run("a link where the share would be", func(t *testing.T) {
+		w := arranged(t)
+		require.NoError(t, os.Symlink("/etc", filepath.Join(w.ZFS.Dir(webRoot+"zbe-1"), "var/share")))
+		refused(t, w, be.ShareInit{Zone: "web"}, refusal{be.Failed,
+			`make the share of the zone "web": in rpool/zones/web/ROOT/zbe-1, /var/share is no directory`, "move it away"})
+	})
 }

@@ -19,16 +19,17 @@ type shareCmd struct {
 
 type shareInitCmd struct {
 	Dirs []string `name:"dir" placeholder:"NAME" sep:"none" complete:"none" help:"A directory of /var; may be given several times. Without it: log, mail, spool and crash, those that there are."`
+	ofZone
 	asking
 }
 
 // Help is shown below the summary.
 func (shareInitCmd) Help() string {
-	return `The share is a dataset at /var/share that all BEs have. A directory of /var that is in it is a link, such as /var/mail -> share/mail. Nothing moves before the next boot: then each BE moves its directories before any service starts, and keeps beside the share what the share has already.`
+	return `The share is a dataset at /var/share that all BEs have. A directory of /var that is in it is a link, such as /var/mail -> share/mail. Nothing moves before the next boot: then each BE moves its directories before any service starts, and keeps beside the share what the share has already. That of a zone, which must not run, is put in place at once.`
 }
 
 // Run makes the share.
-func (c *shareInitCmd) Run(a *app) error { return a.ask(be.ShareInit{Dirs: c.Dirs}, c.asking) }
+func (c *shareInitCmd) Run(a *app) error { return a.ask(be.ShareInit{Dirs: c.Dirs, Zone: c.Zone}, c.asking) }
 
 // ofZone is for commands about the share of the host, or that of a zone.
 type ofZone struct {

@@ -25,6 +25,7 @@ func TestSyncShowsZones(t *testing.T) {
 // The share of a zone is asked for by the zone's name.
 func TestShareOfZone(t *testing.T) {
 	for args, want := range map[string]be.Request{
+		"share init -y --zone web --dir mail":    be.ShareInit{Dirs: []string{"mail"}, Zone: "web"},
 		"share snapshot --zone web mine":         be.ShareSnapshot{Name: "mine", Zone: "web"},
 		"share restore --zone web mine mail/ann": be.ShareRestore{Snap: "mine", Zone: "web", Paths: []string{"mail/ann"}},
 		"share destroy -y --zone web mine":       be.ShareDestroy{Snap: "mine", Zone: "web"},
