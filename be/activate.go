@@ -31,8 +31,13 @@ type activateArgs struct {
 	Snap      string `json:"snap,omitempty"`
 	OldSynced string `json:"oldSynced,omitempty"`
 	Most      uint64 `json:"most,omitempty"`
-	// Share is the share, where it is snapshotted.
-	Share string `json:"share,omitempty"`
+	// Zones and ZoneMost are syncArgs'.
+	Zones    bool   `json:"zones,omitempty"`
+	ZoneMost uint64 `json:"zoneMost,omitempty"`
+	// Share is the share, where it is snapshotted, ZoneShares tells that those of
+	// zones are.
+	Share      string `json:"share,omitempty"`
+	ZoneShares bool   `json:"zoneShares,omitempty"`
 	// Restore is a snapshot that the share goes back to at the first boot, Keep
 	// tells that what is left for it already stays so.
 	Restore     string `json:"restore,omitempty"`
@@ -53,7 +58,8 @@ func (a activateArgs) handover() string {
 }
 
 func (a activateArgs) sync() syncArgs {
-	return syncArgs{Source: a.Source, From: a.Previous, Target: a.Dataset, Snap: syncPrefix + a.Snap, Old: a.OldSynced, Most: a.Most}
+	return syncArgs{Source: a.Source, From: a.Previous, Target: a.Dataset, To: a.UUID, Snap: syncPrefix + a.Snap,
+		Old: a.OldSynced, Most: a.Most, Zones: a.Zones, ZoneMost: a.ZoneMost}
 }
 
 // synced is the BE's sync point once it is activated.
@@ -67,6 +73,9 @@ func (a activateArgs) synced() string {
 func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("activate %q", r.Name)
 	st, err := m.readToChange(ctx, what)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +89,9 @@ func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 
 func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	st, err := m.readToChange(ctx, "fail back")
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +166,7 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 	}
 	if s != nil {
 		args.Source, args.Most = s.source.Dataset, s.most()
+		args.Zones, args.ZoneMost = len(s.zones) > 0, s.zoneMost()
 	}
 	gone := ""
 	if !b.Running {
@@ -164,6 +177,7 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 		if args.Share == "" {
 			gone = st.share
 		}
+		args.ZoneShares = len(m.zoneShares(st)) > 0
 	}
 	if h, ok := st.handover(); ok && b.Running && h.due(st) && !a.syncing.Without {
 		args.Keep = true // its first boot has not done it yet
@@ -173,10 +187,14 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 	op.result.Name = b.Name
 	if s != nil {
 		op.plan.Notes, op.result.Sync, op.alone = s.notes(), s.report, b
+		op.result.Zones = s.zoneReports()
 	}
 	op.plan.Notes = append(op.plan.Notes, st.unmovedNote(b)...)
 	if a.share != "" {
 		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("when it boots, all of %s becomes what it was in %s; what came since is then in a snapshot only", shareDir, a.share))
+		if args.ZoneShares {
+			op.plan.Notes = append(op.plan.Notes, "the shares of zones stay as they are; snapbe share restore --zone NAME SNAP brings one back")
+		}
 	}
 	op.plan.Notes = append(op.plan.Notes, st.givenUp(args)...)
 	if gone != "" {
@@ -244,10 +262,10 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 	if args.Source != "" {
 		m.addSync(op, id, args.sync(), s)
 	}
-	if args.Share != "" {
-		op.add(m.shareSnapshotStep(id, args.Share, args.Snap, args.UUID))
+	if args.Share != "" || args.ZoneShares {
+		op.add(m.shareSnapshotStep(id, args.Share, args.ZoneShares, args.Snap, args.UUID))
 	}
-	op.add(m.chooseStep(root, args))
+	op.add(m.chooseStep(root, id, args, s))
 	follows := len(op.steps)
 	op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error {
 		notes, err := m.updateMenu(ctx, fresh, false)
@@ -277,9 +295,9 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 		return m.sys.ZFS.Set(ctx, changes)
 	}})
 	switch {
-	case args.Share != "" && fresh != nil:
+	case (args.Share != "" || args.ZoneShares) && fresh != nil:
 		op.add(m.tidyStep(op))
-	case args.Source != "" || args.Share != "": // a recovery knows no limit
+	case args.Source != "" || args.Share != "" || args.ZoneShares: // a recovery knows no limit
 		op.add(m.dropStep(op))
 	}
 	op.committed = func(ctx context.Context) (int, bool, error) {
@@ -313,14 +331,19 @@ func (m *Manager) quiesceStep(op *operation) journal.Step {
 }
 
 // chooseStep is the point of no return: what boots, in one transaction group.
-func (m *Manager) chooseStep(root string, args activateArgs) journal.Step {
+func (m *Manager) chooseStep(root, id string, args activateArgs, s *syncing) journal.Step {
 	return journal.Step{
 		Name: "choose it as the default",
 		Do: func(ctx context.Context) error {
-			return m.setBoot(ctx, root, args.UUID, args.Previous, args.handover(), setSynced(args.Dataset, args.synced()))
+			c, point := bootChange(root, args.UUID, args.Previous, args.handover()), setSynced(args.Dataset, args.synced())
+			if args.Source == "" {
+				return m.sys.ZFS.Set(ctx, []zfs.Change{c, point})
+			}
+			return m.setPoints(ctx, s, args.synced(), point, c)
 		},
 		Undo: func(ctx context.Context) error {
-			err := m.setBoot(ctx, root, args.OldDefault, args.OldPrevious, args.OldHandover, setSynced(args.Dataset, args.OldSynced))
+			err := m.takePointsBack(ctx, id, args.sync(), setSynced(args.Dataset, args.OldSynced),
+				bootChange(root, args.OldDefault, args.OldPrevious, args.OldHandover))
 			if err != nil {
 				return err
 			}
@@ -361,9 +384,9 @@ func (m *Manager) giveUUID(args activateArgs) journal.Step {
 	}
 }
 
-// setBoot sets what boots, what failback leads to and what the first boot has to
-// do, and whatever else goes with it, in one transaction group.
-func (m *Manager) setBoot(ctx context.Context, root, def, previous, handover string, more ...zfs.Change) error {
+// bootChange sets what boots, what failback leads to and what the first boot has
+// to do.
+func bootChange(root, def, previous, handover string) zfs.Change {
 	c := zfs.Change{Dataset: root, Set: zfs.Props{propDefault: def}}
 	for prop, value := range map[string]string{propPrevious: previous, propHandover: handover} {
 		if value == "" {
@@ -372,7 +395,7 @@ func (m *Manager) setBoot(ctx context.Context, root, def, previous, handover str
 			c.Set[prop] = value
 		}
 	}
-	return m.sys.ZFS.Set(ctx, append([]zfs.Change{c}, more...))
+	return c
 }
 
 // rebootRequest follows an operation that ended well.

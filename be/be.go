@@ -34,10 +34,10 @@ const (
 	propHandover = "org.snapbe:handover"
 	// propSynced says, on a BE, which state of another one it has taken over;
 	// see syncpoint.go.
-	propSynced = "org.snapbe:synced"
+	propSynced = zones.PropSynced
 	// propHad is a BE's history, and on a sync point's snapshot that of the BE
 	// which was snapshotted.
-	propHad = "org.snapbe:had"
+	propHad = zones.PropHad
 	// propShare and propShareDirs name, on the BE root container, the dataset
 	// of the share and the directories of /var that are in it; propShareFor,
 	// on a snapshot of it, the BE whose activation it was made for.

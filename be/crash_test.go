@@ -125,10 +125,65 @@ var crashCases = []crashCase{
 
 	}, be.ShareRestore{Snap: "mine", Paths: []string{"mail/ann"}}, true},
 	{"create with zones", zoned, be.Create{Name: "new"}, false},
+	{"create with zones that have a history", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		require.NoError(t, w.Reboot())
+	}, be.Create{Name: "new"}, false},
 	{"activate with zones", func(t *testing.T, w *betest.World) {
 		zoned(t, w)
 		do(t, w, be.Create{Name: "be-2"})
 	}, be.Activate{Name: "be-2"}, false},
+	{"sync with zones", syncedZones, be.Sync{Name: "be-2"}, false},
+	{"activate with zones that changed", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		zoneShares(t, w)
+	}, be.Activate{Name: "be-2"}, false},
+	{"activate with zones and a share", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		zoneShares(t, w)
+		shared(t, w)
+		do(t, w, be.ZoneMount{})
+	}, be.Activate{Name: "be-2"}, false},
+	{"handover with zones", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		zoneShares(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		w.Put(webRoot+"zbe", "etc/motd", "late\n")
+		w.Put(farZones(w)+"/far/ROOT/zbe", "etc/shadow", locked)
+		require.NoError(t, w.Start())
+	}, be.Handover{}, true},
+	{"failback with zones", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		zoneShares(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		require.NoError(t, w.Reboot())
+		w.Put(webRoot+"zbe-1", "etc/motd", "three\n")
+		w.Put(farZones(w)+"/far/ROOT/zbe-1", "etc/motd", "three\n")
+	}, be.Failback{}, false},
+	{"share restore in a zone", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		zoneShares(t, w)
+		do(t, w, be.ShareSnapshot{Name: "mine", Zone: "web"})
+		w.Put(webShare, "mail/ann", "eaten")
+	}, be.ShareRestore{Snap: "mine", Zone: "web", Paths: []string{"mail/ann"}}, true},
+	{"share of a zone", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		w.Put(webRoot+"zbe", "var/mail/ann", "a letter\n")
+		w.Put(webRoot+"zbe-1", "var/mail/ann", "an older one\n")
+	}, be.ShareInit{Zone: "web", Dirs: []string{"mail"}}, false},
+	{"snapshot with zones", syncedZones, be.Create{Name: "debian@mine"}, false},
+	{"destroy a snapshot with zones", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		do(t, w, be.Create{Name: "debian@mine"})
+	}, be.Destroy{Name: "debian@mine"}, false},
+	{"rollback with zones", rolledZones, be.Rollback{Name: "be-2@mine", Newer: true}, false},
+	{"destroy one with zones and their shares' snapshots", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		zoneShares(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		do(t, w, be.Activate{Name: "debian"})
+	}, be.Destroy{Name: "be-2"}, false},
 	{"destroy one with zones", func(t *testing.T, w *betest.World) {
 		zoned(t, w)
 		do(t, w, be.Create{Name: "be-2"})

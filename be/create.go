@@ -453,6 +453,9 @@ func (c *creation) clones(src BE, ds []zfs.Dataset, r Create) []zfs.Clone {
 		default:
 			if c.zones[d.Name] != "" {
 				maps.Copy(props, zfs.Props{zones.PropParent: c.args.UUID, zones.PropActive: "on", propOp: c.id})
+				if had := c.zoneHistory(d.Name); len(had) > 0 {
+					props[propHad] = had.String()
+				}
 			}
 		}
 		out = append(out, zfs.Clone{Snapshot: d.Name + "@" + c.args.Snap, Target: c.target(d.Name), Props: props})
@@ -579,9 +582,9 @@ func parent(name string) string {
 // activation is what activating the new BE would be recorded as, as far as its
 // steps' names depend on it.
 func (c *creation) activation() activateArgs {
-	args := activateArgs{Dataset: c.roots()[0], Share: c.st.share}
+	args := activateArgs{Dataset: c.roots()[0], Share: c.st.share, ZoneShares: len(c.m.zoneShares(c.st)) > 0}
 	if run, ok := c.st.running(); ok && run.UUID != "" {
-		args.Source = run.Dataset
+		args.Source, args.Zones = run.Dataset, len(c.zones) > 0
 	}
 	return args
 }

@@ -25,6 +25,18 @@ func (st *state) zoneClones(of []zones.BE) map[string]string {
 // zoneRoots are the new roots of zones, sorted.
 func (c *creation) zoneRoots() []string { return slices.Sorted(maps.Values(c.zones)) }
 
+// zoneHistory is history, for the clone of a zone's root.
+func (c *creation) zoneHistory(dataset string) history {
+	for _, z := range c.st.zones {
+		for _, b := range z.BEs {
+			if b.Dataset == dataset {
+				return c.history(BE{UUID: b.Parent, synced: b.Synced, had: parseHistory(b.Had)})
+			}
+		}
+	}
+	return nil
+}
+
 // hostTree is where the new BE's own datasets will show: the clones of zones lie
 // outside.
 func (c *creation) hostTree(ds []zfs.Dataset, clones []zfs.Clone) mount.Tree {

@@ -3,6 +3,7 @@ package be
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"path"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"snapbe/internal/journal"
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // destroyArgs are the record of a destroy. What goes with each dataset is
@@ -82,7 +84,7 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	args := destroyArgs{Roots: b.datasets(), UUID: b.UUID, All: r.Snapshots, Origin: r.Origin, Mark: b.Unfinished,
-		Kept: st.share != "" || slices.ContainsFunc(st.bes, func(b BE) bool { return b.synced != "" })}
+		Kept: st.share != "" || len(m.zoneShares(st)) > 0 || slices.ContainsFunc(st.bes, func(b BE) bool { return b.synced != "" })}
 	for _, w := range r.With {
 		of, s, ok := splitName(w)
 		if !ok || of != b.Name {
@@ -113,13 +115,15 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		plan.Notes = append(plan.Notes, rem.notes...)
 		args.ZonesUpto = max(args.ZonesUpto, rem.newest)
 	}
-	goes, err := m.shareSnapsOf(ctx, st, b)
+	goes, err := m.shareSnapsOf(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range goes {
-		plan.Frees += s.Space
-		plan.Notes = append(plan.Notes, fmt.Sprintf("goes: %s@%s, the share as it was for %q", st.share, s.Name, b.Name))
+	for _, share := range slices.Sorted(maps.Keys(goes)) {
+		for _, s := range goes[share] {
+			plan.Frees += s.Space
+			plan.Notes = append(plan.Notes, fmt.Sprintf("goes: %s@%s, the share as it was for %q", share, s.Name, b.Name))
+		}
 	}
 	op := m.destroyOperation(m.sys.UUID(), args, st.mounted(b))
 	op.verb, op.plan = what, plan
@@ -450,13 +454,20 @@ func (m *Manager) forgetPrevious(ctx context.Context, root, uuid string) error {
 // planDestroySnapshot plans destroy BE@SNAP.
 func (m *Manager) planDestroySnapshot(ctx context.Context, st *state, b BE, snap, what string) (*operation, error) {
 	args := snapshotArgs{Roots: b.datasets(), Snap: snap}
+	of, notes, err := m.zonesWithSnapshot(ctx, st, b, snap)
+	if err != nil {
+		return nil, err
+	}
+	if len(of) > 0 {
+		args.UUID, args.Pools = b.UUID, zonePools(args.Roots, of)
+	}
 	op := m.destroySnapshotOperation(m.sys.UUID(), args)
 	op.verb = what
-	op.plan = Plan{root: st.root, Title: what}
+	op.plan = Plan{root: st.root, Title: what, Notes: notes}
 	op.result.Name = b.Name + "@" + snap
 	found := false
-	for _, root := range args.Roots {
-		snaps, err := m.named(ctx, root, snap)
+	for _, roots := range args.together(args.Roots, of) {
+		snaps, err := m.named(ctx, snap, roots...)
 		if err != nil {
 			return nil, err
 		}
@@ -477,9 +488,23 @@ func (m *Manager) planDestroySnapshot(ctx context.Context, st *state, b BE, snap
 	return op, nil
 }
 
-// named lists the snapshots of one name below a root.
-func (m *Manager) named(ctx context.Context, root, snap string) ([]zfs.Dataset, error) {
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "userrefs", "used"}})
+// zonesWithSnapshot are the zones of a boot environment whose active root has a
+// snapshot of that name.
+func (m *Manager) zonesWithSnapshot(ctx context.Context, st *state, b BE, snap string) (with []zones.BE, notes []string, err error) {
+	if err := m.readZones(ctx, st); err != nil {
+		return nil, nil, err
+	}
+	of, notes := m.followers(st, b.UUID, b.Name, nil)
+	with, lacking, err := m.haveSnapshot(ctx, of, snap)
+	return with, append(notes, lacking...), err
+}
+
+// named lists the snapshots of one name below roots.
+func (m *Manager) named(ctx context.Context, snap string, roots ...string) ([]zfs.Dataset, error) {
+	if len(roots) == 0 {
+		return nil, nil
+	}
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "userrefs", "used"}})
 	return slices.DeleteFunc(ds, func(d zfs.Dataset) bool { return !strings.HasSuffix(d.Name, "@"+snap) }), err
 }
 
@@ -487,9 +512,13 @@ func (m *Manager) named(ctx context.Context, root, snap string) ([]zfs.Dataset, 
 // there is no way back.
 func (m *Manager) destroySnapshotOperation(id string, args snapshotArgs) *operation {
 	op := &operation{kind: "destroy-snapshot", id: id, args: args, verb: fmt.Sprintf("destroy %q", path.Base(args.Roots[0])+"@"+args.Snap)}
-	for i, root := range args.Roots {
-		op.add(journal.Step{Name: fmt.Sprintf("destroy %s@%s", root, args.Snap), Final: i > 0, Do: func(ctx context.Context) error {
-			snaps, err := m.named(ctx, root, args.Snap)
+	for i, name := range args.names() {
+		op.add(journal.Step{Name: "destroy " + name, Final: i > 0, Do: func(ctx context.Context) error {
+			parts, err := m.parts(ctx, args.Roots, args.withZonesArgs)
+			if err != nil {
+				return err
+			}
+			snaps, err := m.named(ctx, args.Snap, parts[i]...)
 			if err != nil || len(snaps) == 0 {
 				return err
 			}
@@ -497,7 +526,7 @@ func (m *Manager) destroySnapshotOperation(id string, args snapshotArgs) *operat
 		}})
 	}
 	op.committed = func(ctx context.Context) (int, bool, error) {
-		left, err := m.named(ctx, args.Roots[0], args.Snap)
+		left, err := m.named(ctx, args.Snap, args.Roots[0])
 		return 0, len(left) == 0, err
 	}
 	return op

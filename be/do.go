@@ -89,6 +89,7 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (res Result, err
 		defer func() {
 			res.Notes = append(before.Notes, res.Notes...)
 			res.Sync = cmp.Or(res.Sync, before.Sync)
+			res.Zones = append(before.Zones, res.Zones...)
 			err = errors.Join(failed, err)
 		}()
 	}
@@ -160,7 +161,7 @@ func (m *Manager) carryOut(ctx context.Context, op *operation, o Options) (res R
 	if err != nil {
 		return res, errors.Join(err, op.late)
 	}
-	res.Sync = op.result.Sync
+	res.Sync, res.Zones = op.result.Sync, op.result.Zones
 	if op.late != nil {
 		return res, op.late
 	}

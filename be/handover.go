@@ -73,10 +73,13 @@ type handoverArgs struct {
 	From    string `json:"from,omitempty"`
 	To      string `json:"to"`
 	Restore string `json:"restore,omitempty"`
-	// Source and Target are the root datasets, Share the share.
-	Source string `json:"source,omitempty"`
-	Target string `json:"target"`
-	Share  string `json:"share,omitempty"`
+	// Source and Target are the root datasets, Share the share; ZoneShares tells
+	// that zones have theirs, Zones that there are zones.
+	Source     string `json:"source,omitempty"`
+	Target     string `json:"target"`
+	Share      string `json:"share,omitempty"`
+	ZoneShares bool   `json:"zoneShares,omitempty"`
+	Zones      bool   `json:"zones,omitempty"`
 	// Snap names the snapshots that it makes.
 	Snap string `json:"snap"`
 
@@ -90,6 +93,9 @@ type handoverArgs struct {
 func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "hand over"
 	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +114,8 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if share == "" {
 		h.Restore = "" // nothing is left to go back
 	}
-	args := handoverArgs{From: h.From, To: h.To, Restore: h.Restore, Target: target.Dataset, Share: share, Snap: m.autoSnap(), boot: r.Boot}
+	args := handoverArgs{From: h.From, To: h.To, Restore: h.Restore, Target: target.Dataset, Share: share, Snap: m.autoSnap(), boot: r.Boot,
+		ZoneShares: len(m.zoneShares(st)) > 0, Zones: h.From != "" && len(st.zoneRoots) > 0}
 	var s *syncing
 	if h.From != "" {
 		if source, ok := st.byUUID(h.From); ok {
@@ -122,7 +129,7 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 	op := m.handoverOperation(st, m.sys.UUID(), args, s)
 	op.plan.root = st.root
 	if s != nil {
-		op.plan.Notes = s.base.notes
+		op.plan.Notes = append(slices.Clone(s.base.notes), s.zoneNotes...)
 	}
 	op.result.Name = target.Name
 	return op, nil
@@ -153,8 +160,8 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 	if args.From != "" {
 		op.plan.Title += " from " + st.nameOf(args.From)
 	}
-	if args.Share != "" {
-		step := m.shareSnapshotStep(id, args.Share, args.Snap, args.To)
+	if args.Share != "" || args.ZoneShares {
+		step := m.shareSnapshotStep(id, args.Share, args.ZoneShares, args.Snap, args.To)
 		if args.Restore != "" {
 			step.Undo = nil // a share that is half brought back must have a way back
 		}
@@ -252,6 +259,10 @@ func (m *Manager) catchUpStep(op *operation, args handoverArgs, s *syncing) jour
 		}
 		op.result.Sync = report
 		op.result.Notes = append(op.result.Notes, s.after(report)...)
+		// The host's are in place, whatever a zone has in store.
+		if err := m.applyZones(ctx, op, s, ""); err != nil {
+			return syncError(op.verb, err)
+		}
 		return nil
 	}}
 }
@@ -259,6 +270,9 @@ func (m *Manager) catchUpStep(op *operation, args handoverArgs, s *syncing) jour
 // catchUp prepares the sync of a handover.
 func (m *Manager) catchUp(ctx context.Context, args handoverArgs) (*syncing, error) {
 	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -272,50 +286,81 @@ func (m *Manager) catchUp(ctx context.Context, args handoverArgs) (*syncing, err
 	if err != nil {
 		return nil, err
 	}
-	// A conflict stops no boot: what can be taken over is, and the rest is told.
+	s.notStrict()
+	s.zones, s.zoneNotes = m.zoneSyncs(st, source, target, false)
+	return s, nil
+}
+
+// notStrict is for a handover: a conflict stops no boot. What can be taken over
+// is, and the rest is told.
+func (s *syncing) notStrict() {
 	s.list = slices.Clone(s.list)
 	for i := range s.list {
 		s.list[i].Strict = false
 	}
-	return s, nil
 }
 
 // handedOverStep makes the new sync points: what each of the two now is, the
-// other one has taken over.
+// other one has taken over. So it is with their zones.
 func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 	point := syncPrefix + args.Snap
 	return journal.Step{
 		Name: "remember what both have now",
 		Do: func(ctx context.Context) error {
-			changes := []zfs.Change{{Dataset: rootOf(args.Target), Inherit: []string{propHandover}}}
-			if args.From != "" {
-				names, err := m.sideNames(ctx, point, args.Source, args.Target)
-				if err != nil {
-					return err
-				}
-				st, err := m.read(ctx)
-				if err != nil {
-					return err
-				}
-				source, _ := st.byUUID(args.From)
-				if err := m.snapshotOnce(ctx, names, id, source.historyProps()); err != nil {
-					return err
-				}
-				changes = append(changes,
-					setSynced(args.Target, syncPoint{args.From, point}.String()),
-					setSynced(args.Source, syncPoint{args.To, point}.String()))
+			done := zfs.Change{Dataset: rootOf(args.Target), Inherit: []string{propHandover}}
+			if args.From == "" {
+				return m.sys.ZFS.Set(ctx, []zfs.Change{done})
 			}
-			return m.sys.ZFS.Set(ctx, changes)
+			s, err := m.handedOver(ctx, args)
+			if err == nil {
+				err = m.snapshotSides(ctx, s, point, id)
+			}
+			if err != nil {
+				return err
+			}
+			there, back := syncPoint{args.From, point}.String(), syncPoint{args.To, point}.String()
+			more := []zfs.Change{done, setSynced(args.Source, back)}
+			for _, z := range s.zones {
+				more = append(more, setSynced(z.source.Dataset, back))
+			}
+			same, others := byPool(more, args.Target)
+			if err := m.setAll(ctx, others); err != nil {
+				return err
+			}
+			return m.setPoints(ctx, s, there, setSynced(args.Target, there), same...)
 		},
 		Undo: func(ctx context.Context) error {
 			if args.From == "" {
 				return nil
 			}
-			return m.destroyMarked(ctx, []string{args.Source, args.Target}, id, func(name string) bool {
-				return strings.HasSuffix(name, "@"+point)
-			})
+			if args.Zones {
+				back, err := m.pointsBack(ctx, id, point, args.From, args.To)
+				if err == nil {
+					err = m.setAll(ctx, back)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return m.dropSides(ctx, id, point, args.Zones, args.Source, args.Target)
 		},
 	}
+}
+
+// handedOver are the two sides of a handover with their zones, to be snapshotted.
+func (m *Manager) handedOver(ctx context.Context, args handoverArgs) (*syncing, error) {
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &syncing{m: m, st: st}
+	s.source, _ = st.byUUID(args.From)
+	s.target, _ = st.byUUID(args.To)
+	s.zones, _ = m.zoneSyncs(st, s.source, s.target, false)
+	return s, nil
 }
 
 // recoverBefore ends an interrupted operation that the early units cannot leave

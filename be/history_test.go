@@ -16,6 +16,7 @@ import (
 	"snapbe/be"
 	"snapbe/be/betest"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 const (
@@ -134,6 +135,24 @@ type living struct {
 	sudo   map[string]string
 	log    string
 	trace  []string
+	// zone is the one that they change in; "" is the host.
+	zone string
+}
+
+// root is where they change now.
+func (l *living) root() string {
+	run := l.w.Host.Running
+	if l.zone == "" {
+		return run
+	}
+	uuid := props(l.t, l.w, run, "org.opensolaris.libbe:uuid")["org.opensolaris.libbe:uuid"].Value
+	for _, name := range l.w.ZFS.Names() {
+		if strings.HasPrefix(name, l.zone+"/ROOT/") && l.w.ZFS.Locals(name)[zones.PropParent] == uuid && l.w.ZFS.Locals(name)[zones.PropActive] == "on" {
+			return name
+		}
+	}
+	l.t.Fatalf("the zone has no root in %s\n%s", run, strings.Join(l.trace, "\n"))
+	return ""
 }
 
 const livingList = "/etc/passwd MERGE\n/etc/shadow MERGE\n/etc/sudoers.d REMOVE\n/etc/log APPEND\n"
@@ -142,7 +161,7 @@ func (l *living) told(format string, a ...any) { l.trace = append(l.trace, fmt.S
 
 // write brings the model into the BE that runs.
 func (l *living) write() {
-	run := l.w.Host.Running
+	run := l.root()
 	p, s := l.files()
 	l.w.Put(run, "etc/passwd", p)
 	l.w.Put(run, "etc/shadow", s)
@@ -237,7 +256,8 @@ func (l *living) reboot() (wrong string) {
 	}
 	do(l.t, l.w, be.Handover{Boot: true})
 	do(l.t, l.w, be.Recover{})
-	if run := l.w.Host.Running; run != old {
+	if l.w.Host.Running != old {
+		run := l.root()
 		p, s := l.files()
 		for file, want := range map[string]string{"etc/passwd": p, "etc/shadow": s, "etc/log": l.log} {
 			if got := l.w.File(run, file); byLine(got) != byLine(want) {
@@ -264,12 +284,26 @@ func byLine(text string) string {
 // TestAnyHistory: whatever way a host went through its BEs, with clones of clones,
 // syncs, destroyed ones and power cuts, users and rights are always those that
 // were last set, and no log line is lost or doubled.
-func TestAnyHistory(t *testing.T) {
-	for seed := range int64(40) {
+func TestAnyHistory(t *testing.T) { anyHistory(t, 40, "") }
+
+// TestAnyHistoryOfAZone is the same in a zone, with the host's pool and with another
+// one, where a power cut may fall between the two.
+func TestAnyHistoryOfAZone(t *testing.T) {
+	t.Run("the host's pool", func(t *testing.T) { anyHistory(t, 15, "rpool/zones") })
+	t.Run("another pool", func(t *testing.T) { anyHistory(t, 15, "tank/zones") })
+}
+
+func anyHistory(t *testing.T, seeds int64, container string) {
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			l := &living{t: t, w: onePool(t), r: rand.New(rand.NewSource(seed)), log: "begun\n",
+			w := betest.New(t.TempDir(), betest.Layout{Pools: []string{"tank"}})
+			l := &living{t: t, w: w, r: rand.New(rand.NewSource(seed)), log: "begun\n",
 				shadow: map[string]string{"u0": "$y$a", "u1": "!$y$b"}, sudo: map[string]string{"u0": "0\n"}}
-			l.w.Put("rpool/ROOT/debian", "etc/snapbe/synclist", livingList)
+			if container != "" {
+				w.AddZone(container, "web")
+				l.zone = container + "/web"
+			}
+			l.w.Put(l.root(), "etc/snapbe/synclist", livingList)
 			l.write()
 			do(t, l.w, be.Create{Name: "be-2"})
 			for range 40 {

@@ -30,7 +30,7 @@ func names(t *testing.T, w *betest.World) []string {
 }
 
 var layouts = map[string]betest.Layout{
-	"one pool": {Nested: []string{"opt", "var", "var/lib"}},
+	"one pool": {Pools: []string{"tank"}, Nested: []string{"opt", "var", "var/lib"}},
 	"split":    {Split: true, Nested: []string{"opt"}},
 }
 

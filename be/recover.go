@@ -67,7 +67,7 @@ func (m *Manager) recoverPending(ctx context.Context, o Options, boot bool) (Res
 			Hint: "mend what it names and run snapbe recover again"}
 	}
 	res.Notes = append(op.result.Notes, fmt.Sprintf("%s was %s", op.verb, outcome))
-	res.Sync = op.result.Sync
+	res.Sync, res.Zones = op.result.Sync, op.result.Zones
 	return res, op.late
 }
 
@@ -93,6 +93,11 @@ func (m *Manager) rebuild(st *state, rec journal.Record, boot bool) (op *operati
 		})
 	case "share":
 		op, err = build(rec, func(a shareArgs) *operation { return m.shareOperation(rec.ID, a) })
+	case "share-zone":
+		op, err = build(rec, func(a zoneShareArgs) *operation {
+			a.recovering = true
+			return m.zoneShareOperation(rec.ID, a)
+		})
 	case "share-restore":
 		op, err = build(rec, func(a restoreArgs) *operation {
 			a.recovering = true

@@ -66,6 +66,8 @@ type Result struct {
 	Notes []string `json:"notes,omitempty"`
 	// Sync is what a sync did to each file that it had to do with, or would do.
 	Sync *synclist.Report `json:"sync,omitempty"`
+	// Zones are that for the zones, each by its own synclist.
+	Zones []ZoneSync `json:"zones,omitempty"`
 }
 
 // Create makes a BE, or with a name of the form BE@SNAP a snapshot.
@@ -127,6 +129,9 @@ type Handover struct {
 type ShareInit struct {
 	// Dirs are those to share; none takes the default ones.
 	Dirs []string
+	// Zone is the zone whose share is meant, which must not run: it is put in
+	// place at once. "" is the host's.
+	Zone string
 }
 
 // ShareMount mounts the share and places the running BE's directories on it,
@@ -134,18 +139,20 @@ type ShareInit struct {
 type ShareMount struct{}
 
 // ShareSnapshot makes a snapshot of the share, of the user's own; Name "" is the
-// time.
-type ShareSnapshot struct{ Name string }
+// time, Zone a zone whose share is meant.
+type ShareSnapshot struct{ Name, Zone string }
 
 // ShareRestore brings paths of the share, such as mail/alice, back to what they
 // were in a snapshot; no path is all of it.
 type ShareRestore struct {
 	Snap  string
 	Paths []string
+	// Zone is the zone whose share is meant; "" is the host's.
+	Zone string
 }
 
-// ShareDestroy takes a snapshot of the share away.
-type ShareDestroy struct{ Snap string }
+// ShareDestroy takes a snapshot of the share away, Zone as with ShareSnapshot.
+type ShareDestroy struct{ Snap, Zone string }
 
 // Rename gives an inactive BE another name.
 type Rename struct{ From, To string }

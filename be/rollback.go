@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 
 	"snapbe/bootloader"
 	"snapbe/internal/journal"
@@ -31,6 +32,10 @@ type rollbackArgs struct {
 	// boot dataset, and what appeared there meanwhile, such as another tool's
 	// periodic snapshot, goes too.
 	recovering bool
+
+	// Upto and the steps are by pool: the root with the zones that lie there, the
+	// boot dataset with those, and then the zones of further pools.
+	withZonesArgs
 }
 
 func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -40,6 +45,9 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, refuse(Invalid, "name a snapshot, as in BE@SNAP", "%s: that is no snapshot", what)
 	}
 	st, err := m.readToChange(ctx, what)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +61,19 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b.Default {
 		return nil, refuse(Busy, "snapbe activate another one first", "%s: %q is the one that boots next", what, name)
 	}
-	if err := st.refuseMounted(b, what, ""); err != nil {
+	if err := st.refuseMounted(m.withFollowers(b), what, ""); err != nil {
 		return nil, err
 	}
 	args := rollbackArgs{Roots: b.datasets(), Snap: snap, Newer: r.Newer}
-	plan := Plan{root: st.root, Title: what}
-	for i := range args.Roots {
+	of, notes, err := m.zonesWithSnapshot(ctx, st, b, snap)
+	if err != nil {
+		return nil, err
+	}
+	if len(of) > 0 {
+		args.UUID, args.Pools = b.UUID, zonePools(args.Roots, of)
+	}
+	plan := Plan{root: st.root, Title: what, Notes: notes}
+	for i := range args.names() {
 		l, err := m.rollbackList(ctx, i, args, what)
 		if err != nil {
 			return nil, err
@@ -83,7 +98,16 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	return op, nil
 }
 
-// rollbackList is what rolling back below one root means.
+// names are what a step is about, in words.
+func (a rollbackArgs) names() []string {
+	names := slices.Clone(a.Roots)
+	for _, p := range a.Pools {
+		names = append(names, "the zones in "+p)
+	}
+	return names
+}
+
+// rollbackList is what rolling one pool's part back means.
 type rollbackList struct {
 	// to are the snapshots to go back to, goes the newer ones.
 	to, goes []string
@@ -93,15 +117,21 @@ type rollbackList struct {
 	loses uint64
 }
 
-// rollbackList lists the snapshots below the root of that number; it refuses
-// what would lose more than was agreed to.
+// rollbackList lists the snapshots in the part of that number; it refuses what
+// would lose more than was agreed to. A zone whose root has no such snapshot stays
+// as it is.
 func (m *Manager) rollbackList(ctx context.Context, i int, args rollbackArgs, what string) (l rollbackList, err error) {
-	root := args.Roots[i]
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Depth: -1,
+	parts, err := m.parts(ctx, args.Roots, args.withZonesArgs)
+	if err != nil || len(parts[i]) == 0 {
+		return l, err
+	}
+	root := args.Roots[0]
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: parts[i], Depth: -1,
 		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"createtxg", "clones", "userrefs", "written", propOp}})
 	if err != nil {
 		return l, err
 	}
+	ds = withoutOthers(ds, parts[i], args)
 	target := map[string]uint64{}
 	for _, d := range ds {
 		l.newest = max(l.newest, txg(d))
@@ -133,6 +163,18 @@ func (m *Manager) rollbackList(ctx context.Context, i int, args rollbackArgs, wh
 	return l, nil
 }
 
+// withoutOthers leaves out the zones of a part whose root has no snapshot to go
+// back to.
+func withoutOthers(ds []zfs.Dataset, part []string, args rollbackArgs) []zfs.Dataset {
+	others := slices.DeleteFunc(slices.Clone(part), func(root string) bool {
+		return slices.Contains(args.Roots, root) ||
+			slices.ContainsFunc(ds, func(d zfs.Dataset) bool { return d.Name == root+"@"+args.Snap })
+	})
+	return slices.DeleteFunc(ds, func(d zfs.Dataset) bool {
+		return slices.ContainsFunc(others, func(root string) bool { return below(d.Name, root) >= 0 })
+	})
+}
+
 // refuse refuses to lose a snapshot that is newer.
 func (a rollbackArgs) refuse(d zfs.Dataset, i int, what string) error {
 	switch {
@@ -157,8 +199,8 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 	// The mark may have gone at the very end, with the menu still to do.
 	hide.Undo = then(func(ctx context.Context) error { return m.dropMark(ctx, root, id, "") }, m.refreshStep(op, root).Do)
 	op.add(hide)
-	for i, r := range args.Roots {
-		op.add(journal.Step{Name: fmt.Sprintf("roll back %s to @%s", r, args.Snap), Final: i > 0, Do: func(ctx context.Context) error {
+	for i, name := range args.names() {
+		op.add(journal.Step{Name: fmt.Sprintf("roll back %s to @%s", name, args.Snap), Final: i > 0, Do: func(ctx context.Context) error {
 			if err := m.refuseRunning(root, what); err != nil {
 				return err
 			}

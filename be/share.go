@@ -40,6 +40,9 @@ func (r ShareInit) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Zone != "" {
+		return r.planZone(ctx, m, st)
+	}
 	b, ok := st.running()
 	if !ok || b.UUID == "" {
 		return nil, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)

@@ -124,7 +124,7 @@ func TestShareDiffAndRestore(t *testing.T) {
 	require.NoError(t, w.Reboot())
 	w.Put("rpool/VARSHARE", "mail/ann", "")
 
-	snap, changes, err := be.New(w.System()).ShareDiff(t.Context(), "")
+	snap, changes, err := be.New(w.System()).ShareDiff(t.Context(), "", "")
 	require.NoError(t, err)
 	require.Len(t, changes, 1)
 	assert.Equal(t, "mail/ann", changes[0].Path)
@@ -160,7 +160,7 @@ func TestShareRetention(t *testing.T) {
 	do(t, w, be.Activate{Name: "be-3"})
 	require.Len(t, snapshots(t, w, "rpool/VARSHARE"), 3)
 	do(t, w, be.Destroy{Name: "be-2"})
-	s, err := be.New(w.System()).Share(t.Context())
+	s, err := be.New(w.System()).Share(t.Context(), "")
 	require.NoError(t, err)
 	require.Len(t, s.Snapshots, 2)
 	assert.Equal(t, []string{"mine", "be-3"}, []string{s.Snapshots[0].Name, s.Snapshots[1].For})

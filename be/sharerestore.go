@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,6 +18,8 @@ import (
 
 // restoreArgs are the record of a restore.
 type restoreArgs struct {
+	// Zone is the zone whose share it is.
+	Zone  string `json:"zone,omitempty"`
 	Share string `json:"share"`
 	Snap  string `json:"snap"`
 	// Kept is the snapshot of the share as it was before.
@@ -30,15 +31,15 @@ type restoreArgs struct {
 }
 
 func (r ShareRestore) plan(ctx context.Context, m *Manager) (*operation, error) {
-	what := fmt.Sprintf("restore the share from %q", r.Snap)
-	st, err := m.readShare(ctx, what)
+	what := fmt.Sprintf("restore %s from %q", theShare(r.Zone), r.Snap)
+	st, err := m.readShare(ctx, r.Zone, what)
 	if err == nil {
 		err = m.checkShareSnapshot(ctx, st, r.Snap, what)
 	}
 	if err != nil {
 		return nil, err
 	}
-	args := restoreArgs{Share: st.share, Snap: r.Snap, Kept: m.autoSnap()}
+	args := restoreArgs{Zone: r.Zone, Share: st.share, Snap: r.Snap, Kept: m.autoSnap()}
 	for _, p := range r.Paths {
 		rel, err := sharePath(st, p)
 		if err == nil && !utf8.ValidString(rel) { // the record would name another file
@@ -52,16 +53,16 @@ func (r ShareRestore) plan(ctx context.Context, m *Manager) (*operation, error) 
 	if len(strings.Join(args.Paths, `","`)) > journal.MaxRecord/2 {
 		return nil, refuse(Invalid, "restore some of them first, or a directory that they lie in", "%s: the paths are more than can be recorded", what)
 	}
-	if err := m.checkRestore(ctx, args, what); err != nil {
+	if err := m.checkRestore(ctx, st, args, what); err != nil {
 		return nil, err
 	}
 	op := m.restoreOperation(m.sys.UUID(), args)
 	op.plan.root = st.root
 	for _, p := range args.Paths {
-		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%s becomes what it was in %s: what came there since goes", path.Join(shareDir, p), r.Snap))
+		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%s becomes what it was in %s: what came there since goes", path.Join(shareDir, p)+st.inShareZone(), r.Snap))
 	}
 	if len(args.Paths) == 0 {
-		op.plan.Notes = append(op.plan.Notes, "all of "+shareDir+" becomes what it was in "+r.Snap+"; services that have files of it open go on with the old ones until they are restarted")
+		op.plan.Notes = append(op.plan.Notes, "all of "+shareDir+st.inShareZone()+" becomes what it was in "+r.Snap+"; services that have files of it open go on with the old ones until they are restarted")
 	}
 	op.plan.Notes = append(op.plan.Notes, "what is there now stays in the snapshot "+args.Kept+", but for what is written from now on: stop what writes there first")
 	op.result.Name = args.Kept
@@ -77,20 +78,20 @@ func sharePath(st *state, p string) (string, error) {
 		rel = rest
 	}
 	first, _, _ := strings.Cut(rel, "/")
-	if strings.HasPrefix(rel, "/") || strings.HasPrefix(p, "../") || rel == "." || rel == ".." || !slices.Contains(st.shareDirs, first) {
+	if strings.HasPrefix(rel, "/") || strings.HasPrefix(p, "../") || rel == "." || rel == ".." || !holds(st.shareDirs, first) {
 		return "", fmt.Errorf("%q is not below one of the shared directories: %s", p, strings.Join(st.shareDirs, ", "))
 	}
 	return rel, nil
 }
 
 // checkRestore refuses a path that neither the snapshot nor the share has.
-func (m *Manager) checkRestore(ctx context.Context, args restoreArgs, what string) error {
+func (m *Manager) checkRestore(ctx context.Context, st *state, args restoreArgs, what string) error {
 	return m.withShare(args.Share, args.Snap, true, func(then, now *treecopy.Tree) error {
 		for _, p := range args.Paths {
 			_, before := then.Peek(p)
 			_, today := now.Peek(p)
 			if before != nil && today != nil {
-				return refuse(NotFound, "snapbe share diff "+args.Snap+" shows what differs", "%s: %s is neither in it nor in the share", what, p)
+				return refuse(NotFound, st.shareCommand("diff")+" "+args.Snap+" shows what differs", "%s: %s is neither in it nor in the share", what, p)
 			}
 		}
 		return nil
@@ -108,7 +109,8 @@ func (m *Manager) withShare(share, snap string, readOnly bool, f func(then, now 
 // leads forward; each path is put in place whole, and that can be done again.
 // What fails leaves the snapshot, by which all can be taken back.
 func (m *Manager) restoreOperation(id string, args restoreArgs) *operation {
-	op := &operation{kind: "share-restore", id: id, args: args, verb: fmt.Sprintf("restore the share from %q", args.Snap)}
+	op := &operation{kind: "share-restore", id: id, args: args, verb: fmt.Sprintf("restore %s from %q", theShare(args.Zone), args.Snap)}
+	again := (&state{shareZone: args.Zone}).shareCommand("restore")
 	op.plan.Title = op.verb
 	kept := args.Share + "@" + args.Kept
 	op.add(journal.Step{
@@ -124,11 +126,11 @@ func (m *Manager) restoreOperation(id string, args restoreArgs) *operation {
 			return nil
 		}
 		if args.recovering {
-			op.late = refuse(Failed, "snapbe share restore "+args.Snap+" tries it again", "%s: not all of it is back: %v; what was there before is in %s", op.verb, err, args.Kept)
+			op.late = refuse(Failed, again+" "+args.Snap+" tries it again", "%s: not all of it is back: %v; what was there before is in %s", op.verb, err, args.Kept)
 			return nil
 		}
 		op.result.Notes = append(op.result.Notes, fmt.Sprintf("not all of it is back: %v; what was there before is in %s", err, args.Kept))
-		return &Error{Code: Failed, Text: op.verb, Err: err, Hint: "snapbe share restore " + args.Kept + " takes back what was done"}
+		return &Error{Code: Failed, Text: op.verb, Err: err, Hint: again + " " + args.Kept + " takes back what was done"}
 	}})
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		mark, ok, err := m.snapshotMark(ctx, kept)
@@ -148,9 +150,13 @@ func (m *Manager) restoreShare(ctx context.Context, share, snap string, paths []
 	if err != nil {
 		return 0, err
 	}
+	dirs, err := m.dirsOn(ctx, st, share)
+	if err != nil {
+		return 0, err
+	}
 	err = m.withShare(share, snap, false, func(then, now *treecopy.Tree) (err error) {
 		if len(paths) == 0 {
-			written, err = sharedvar.RestoreAll(ctx, then, now, func(name string) bool { return slices.Contains(st.shareDirs, name) })
+			written, err = sharedvar.RestoreAll(ctx, then, now, func(name string) bool { return holds(dirs, name) })
 			return err
 		}
 		for _, p := range paths {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"snapbe/internal/journal"
@@ -35,53 +34,70 @@ const forRestore = "restore"
 
 // ShareState is the share with its snapshots, oldest first.
 type ShareState struct {
+	// Zone is the zone whose share it is; "" is the host's.
+	Zone string `json:"zone,omitempty"`
 	// Dataset is "" where there is no share.
 	Dataset   string      `json:"dataset,omitempty"`
 	Dirs      []string    `json:"dirs"`
 	Snapshots []ShareSnap `json:"snapshots"`
 }
 
-// Share reads the share; it needs no privileges.
-func (m *Manager) Share(ctx context.Context) (ShareState, error) {
+// Share reads the share of the host, or that of a zone; it needs no privileges.
+func (m *Manager) Share(ctx context.Context, zone string) (ShareState, error) {
 	st, err := m.read(ctx)
+	if err == nil {
+		err = m.ofZone(ctx, st, zone, "list the snapshots of "+theShare(zone))
+	}
 	if err != nil || st.share == "" {
-		return ShareState{}, err
+		return ShareState{Zone: zone}, err
 	}
 	snaps, err := m.shareSnaps(ctx, st)
-	return ShareState{Dataset: st.share, Dirs: st.shareDirs, Snapshots: snaps}, err
+	return ShareState{Zone: zone, Dataset: st.share, Dirs: st.shareDirs, Snapshots: snaps}, err
 }
 
+// shareSnaps are the snapshots of the share that the state has.
 func (m *Manager) shareSnaps(ctx context.Context, st *state) ([]ShareSnap, error) {
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{st.share}, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot},
+	snaps, err := m.snapsOf(ctx, st, []string{st.share})
+	return snaps[st.share], err
+}
+
+// snapsOf are the snapshots of shares: one process.
+func (m *Manager) snapsOf(ctx context.Context, st *state, shares []string) (map[string][]ShareSnap, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: shares, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot},
 		Props: []string{"creation", "used", propOp, propShareFor}})
-	snaps := make([]ShareSnap, 0, len(ds))
+	snaps := map[string][]ShareSnap{}
 	for _, d := range ds {
-		_, name, _ := splitName(d.Name)
+		share, name, _ := splitName(d.Name)
 		s := ShareSnap{Name: name, Own: d.Local(propOp) != "", Space: number(d.Value("used")), uuid: d.Local(propShareFor),
 			Created: time.Unix(int64(number(d.Value("creation"))), 0).UTC()}
 		if b, ok := st.byUUID(s.uuid); ok {
 			s.For = b.Name
 		}
-		snaps = append(snaps, s)
+		snaps[share] = append(snaps[share], s)
 	}
 	return snaps, err
 }
 
-// shareSnapsOf are those that were made for a BE and go with it.
-func (m *Manager) shareSnapsOf(ctx context.Context, st *state, b BE) ([]ShareSnap, error) {
-	if st.share == "" || b.UUID == "" {
-		return nil, nil
+// shareSnapsOf are those of the host's share and its zones' that were made for a BE
+// and go with it, by share.
+func (m *Manager) shareSnapsOf(ctx context.Context, b BE) (map[string][]ShareSnap, error) {
+	st, shares, err := m.sharesOf(ctx)
+	if err != nil || len(shares) == 0 || b.UUID == "" {
+		return nil, err
 	}
-	snaps, err := m.shareSnaps(ctx, st)
-	if zfs.Is(err, zfs.NotFound) {
-		return nil, nil
+	snaps, err := m.snapsOf(ctx, st, shares)
+	for share, all := range snaps {
+		snaps[share] = slices.DeleteFunc(all, func(s ShareSnap) bool { return !s.Own || s.uuid != b.UUID })
 	}
-	return slices.DeleteFunc(snaps, func(s ShareSnap) bool { return !s.Own || s.uuid != b.UUID }), err
+	return snaps, err
 }
 
-// readShare is read, for what needs a share.
-func (m *Manager) readShare(ctx context.Context, what string) (*state, error) {
+// readShare is read, for what needs a share, the host's or a zone's.
+func (m *Manager) readShare(ctx context.Context, zone, what string) (*state, error) {
 	st, err := m.readToChange(ctx, what)
+	if err == nil {
+		err = m.ofZone(ctx, st, zone, what)
+	}
 	if err == nil && st.share == "" {
 		err = refuse(NotFound, "snapbe share init makes it", "%s: there is no share", what)
 	}
@@ -95,15 +111,15 @@ func (m *Manager) checkShareSnapshot(ctx context.Context, st *state, snap, what 
 	}
 	snaps, err := m.shareSnaps(ctx, st)
 	if err == nil && !slices.ContainsFunc(snaps, func(s ShareSnap) bool { return s.Name == snap }) {
-		err = refuse(NotFound, "snapbe share list shows them", "%s: the share has no snapshot %q", what, snap)
+		err = refuse(NotFound, st.shareCommand("list")+" shows them", "%s: the share has no snapshot %q", what, snap)
 	}
 	return err
 }
 
 // plan: one snapshot is atomic, and there is nothing to recover.
 func (r ShareSnapshot) plan(ctx context.Context, m *Manager) (*operation, error) {
-	what := "snapshot the share"
-	st, err := m.readShare(ctx, what)
+	what := "snapshot " + theShare(r.Zone)
+	st, err := m.readShare(ctx, r.Zone, what)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +134,7 @@ func (r ShareSnapshot) plan(ctx context.Context, m *Manager) (*operation, error)
 		return nil, err
 	}
 	if slices.ContainsFunc(snaps, func(s ShareSnap) bool { return s.Name == name }) {
-		return nil, refuse(Exists, "take another name, or snapbe share destroy "+name, "%s: it has a snapshot %q", what, name)
+		return nil, refuse(Exists, "take another name, or "+st.shareCommand("destroy")+" "+name, "%s: it has a snapshot %q", what, name)
 	}
 	op := &operation{verb: what, plan: Plan{root: st.root, Title: what}, result: Result{Name: name}}
 	op.add(journal.Step{Name: "snapshot " + st.share + "@" + name, Do: func(ctx context.Context) error {
@@ -130,14 +146,17 @@ func (r ShareSnapshot) plan(ctx context.Context, m *Manager) (*operation, error)
 // plan: here too one transaction group does it.
 func (r ShareDestroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("destroy the share's snapshot %q", r.Snap)
-	st, err := m.readShare(ctx, what)
+	if r.Zone != "" {
+		what = fmt.Sprintf("destroy the snapshot %q of %s", r.Snap, theShare(r.Zone))
+	}
+	st, err := m.readShare(ctx, r.Zone, what)
 	if err == nil {
 		err = m.checkShareSnapshot(ctx, st, r.Snap, what)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if h, ok := st.handover(); ok && h.Restore == r.Snap {
+	if h, ok := st.handover(); ok && h.Restore == r.Snap && r.Zone == "" {
 		return nil, refuse(Busy, "", "%s: the share goes back to it at the next boot", what)
 	}
 	name := st.share + "@" + r.Snap
@@ -156,15 +175,35 @@ func (r ShareDestroy) plan(ctx context.Context, m *Manager) (*operation, error) 
 	return op, nil
 }
 
-// shareSnapshotStep makes a snapshot of the share that belongs to a BE.
-func (m *Manager) shareSnapshotStep(id, share, snap, uuid string) journal.Step {
+// shareSnapshotStep makes snapshots that belong to a BE: of the share, "" is none,
+// and of those of the zones; what is in one pool is of one instant.
+func (m *Manager) shareSnapshotStep(id, share string, zones bool, snap, uuid string) journal.Step {
+	name := "snapshot the share"
+	switch {
+	case zones && share == "":
+		name = "snapshot the shares of the zones"
+	case zones:
+		name = "snapshot the share and those of the zones"
+	}
 	return journal.Step{
-		Name: "snapshot the share",
+		Name: name,
 		Do: func(ctx context.Context) error {
-			return m.snapshotOnce(ctx, []string{share + "@" + snap}, id, zfs.Props{propShareFor: uuid})
+			_, shares, err := m.sharesOf(ctx)
+			if err != nil {
+				return err
+			}
+			names := make([]string, 0, len(shares))
+			for _, s := range shares {
+				names = append(names, s+"@"+snap)
+			}
+			return m.snapshotOnce(ctx, names, id, zfs.Props{propShareFor: uuid})
 		},
 		Undo: func(ctx context.Context) error {
-			return m.destroyMarked(ctx, []string{share}, id, func(name string) bool { return strings.HasSuffix(name, "@"+snap) })
+			roots := []string{}
+			if share != "" {
+				roots = append(roots, share)
+			}
+			return m.dropSides(ctx, id, snap, zones, roots...)
 		},
 	}
 }
@@ -185,34 +224,38 @@ func (m *Manager) tidyStep(op *operation) journal.Step {
 	return step
 }
 
-// pruneShare destroys those snapshots of the share that snapbe made and that are
-// more than limit, oldest first, or that gone wants away; a limit of 0 is none. What is held or cloned
-// stays, and so does what a handover is to go back to.
+// pruneShare destroys those snapshots of the share and of zones' shares that snapbe
+// made and that are more than limit of one share, oldest first, or that gone wants
+// away; a limit of 0 is none. What is held or cloned stays, and so does what a
+// handover is to go back to.
 func (m *Manager) pruneShare(ctx context.Context, limit int, gone func(ShareSnap) bool) (notes []string, err error) {
-	st, err := m.read(ctx)
-	if err != nil || st.share == "" {
+	st, shares, err := m.sharesOf(ctx)
+	if err != nil || len(shares) == 0 {
 		return nil, err
 	}
-	snaps, err := m.shareSnaps(ctx, st)
+	snaps, err := m.snapsOf(ctx, st, shares)
 	if err != nil {
 		return nil, err
 	}
 	h, _ := st.handover()
-	own := slices.DeleteFunc(snaps, func(s ShareSnap) bool { return !s.Own })
-	for i, s := range own {
-		tooMany := limit > 0 && i < len(own)-limit
-		orphan := s.For == "" && s.uuid != "" && s.uuid != forRestore // it was in use when its BE went
-		if s.Name == h.Restore || !tooMany && !orphan && (gone == nil || !gone(s)) {
-			continue
-		}
-		name := st.share + "@" + s.Name
-		err := m.dropSnapshot(ctx, name)
-		if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
-			notes = append(notes, fmt.Sprintf("%s stays: %v", name, err))
-		} else if err != nil {
-			return notes, err
-		} else if tooMany {
-			notes = append(notes, fmt.Sprintf("gone: %s, one of more than %d", name, limit))
+	for _, share := range shares {
+		own := slices.DeleteFunc(snaps[share], func(s ShareSnap) bool { return !s.Own })
+		for i, s := range own {
+			tooMany := limit > 0 && i < len(own)-limit
+			orphan := s.For == "" && s.uuid != "" && s.uuid != forRestore // it was in use when its BE went
+			awaited := s.Name == h.Restore && share == st.share
+			if awaited || !tooMany && !orphan && (gone == nil || !gone(s)) {
+				continue
+			}
+			name := share + "@" + s.Name
+			err := m.dropSnapshot(ctx, name)
+			if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
+				notes = append(notes, fmt.Sprintf("%s stays: %v", name, err))
+			} else if err != nil {
+				return notes, err
+			} else if tooMany {
+				notes = append(notes, fmt.Sprintf("gone: %s, one of more than %d", name, limit))
+			}
 		}
 	}
 	return notes, nil
@@ -227,14 +270,18 @@ func (m *Manager) dropSnapshot(ctx context.Context, name string) error {
 	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{name}})
 }
 
-// ShareDiff tells what differs in the share now against one of its snapshots; ""
-// is the newest that snapbe made. It needs root, to look into both.
-func (m *Manager) ShareDiff(ctx context.Context, snap string) (against string, changes []sharedvar.Change, err error) {
-	const what = "compare the share"
+// ShareDiff tells what differs in the share of the host, or of a zone, now against
+// one of its snapshots; "" is the newest that snapbe made. It needs root, to look
+// into both.
+func (m *Manager) ShareDiff(ctx context.Context, zone, snap string) (against string, changes []sharedvar.Change, err error) {
+	what := "compare " + theShare(zone)
 	if !m.sys.Host.Privileged() {
 		return "", nil, refuse(Denied, "run it as root, or with sudo", "%s: only root can look into it", what)
 	}
 	st, err := m.read(ctx)
+	if err == nil {
+		err = m.ofZone(ctx, st, zone, what)
+	}
 	if err != nil {
 		return "", nil, err
 	}
@@ -270,5 +317,5 @@ func (m *Manager) newestOwn(ctx context.Context, st *state, what string) (string
 			return s.Name, nil
 		}
 	}
-	return "", refuse(NotFound, "name one of those that snapbe share list shows", "%s: no activation has made a snapshot of it yet", what)
+	return "", refuse(NotFound, "name one of those that "+st.shareCommand("list")+" shows", "%s: no activation has made a snapshot of it yet", what)
 }

@@ -5,15 +5,30 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // snapshotArgs are the record of a snapshot that the user asked for.
 type snapshotArgs struct {
 	Roots []string `json:"roots"`
 	Snap  string   `json:"snap"`
+	withZonesArgs
+}
+
+// names are what a step is about, in words: a root, or the zones of another pool.
+func (a snapshotArgs) names() []string {
+	names := make([]string, 0, len(a.Roots)+len(a.Pools))
+	for _, r := range a.Roots {
+		names = append(names, r+"@"+a.Snap)
+	}
+	for _, p := range a.Pools {
+		names = append(names, "the zones in "+p)
+	}
+	return names
 }
 
 // planSnapshot plans create BE@SNAP: a snapshot of the user's own.
@@ -27,7 +42,16 @@ func (r Create) planSnapshot(ctx context.Context, m *Manager, st *state) (*opera
 	if r.From != "" || r.Description != "" || r.Activate || len(r.Props) > 0 {
 		return nil, refuse(Invalid, "", "%s: a snapshot takes no source, description, properties or activation", what)
 	}
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: b.datasets(), Depth: -1,
+	args := snapshotArgs{Roots: b.datasets(), Snap: snap}
+	of, notes, err := m.snapshotZones(ctx, st, b, r.Zones, what)
+	if err != nil {
+		return nil, err
+	}
+	if len(of) > 0 {
+		args.UUID, args.Only, args.Pools = b.UUID, r.Zones.Names, zonePools(args.Roots, of)
+	}
+	parts := args.together(args.Roots, of)
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: slices.Concat(parts...), Depth: -1,
 		Kinds: []zfs.Kind{zfs.Filesystem, zfs.Volume, zfs.Snapshot}, Props: []string{"type"}})
 	if err != nil {
 		return nil, err
@@ -41,34 +65,62 @@ func (r Create) planSnapshot(ctx context.Context, m *Manager, st *state) (*opera
 	if err := checkLengths(ds, snap, what, func(name string) string { return name }); err != nil {
 		return nil, err
 	}
-	args := snapshotArgs{Roots: b.datasets(), Snap: snap}
-	op := m.snapshotOperation(m.sys.UUID(), args, ds)
-	op.plan.root = st.root
-	op.plan.Title = what
+	made := make([][]string, len(parts))
+	for i, part := range parts {
+		for _, d := range ds {
+			if slices.ContainsFunc(part, func(root string) bool { return within(d.Name, root) }) {
+				made[i] = append(made[i], d.Name+"@"+snap)
+			}
+		}
+	}
+	op := m.snapshotOperation(m.sys.UUID(), args, made)
+	op.plan = Plan{root: st.root, Title: what, Notes: notes}
 	op.verb = what
 	op.result.Name = r.Name
 	return op, nil
 }
 
+// snapshotZones are the zones that go along with a snapshot.
+func (m *Manager) snapshotZones(ctx context.Context, st *state, b BE, choice ZoneChoice, what string) (of []zones.BE, notes []string, err error) {
+	if choice.None {
+		return nil, nil, nil
+	}
+	if err := m.readZones(ctx, st); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range choice.Names {
+		if _, err := st.zone(name, what); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(strings.Join(choice.Names, `","`)) > journal.MaxRecord/2 {
+		return nil, nil, refuse(Invalid, "without --zone all zones go along", "%s: more zones are named than can be recorded", what)
+	}
+	of, notes = m.followers(st, b.UUID, b.Name, choice.Names)
+	return of, notes, nil
+}
+
 // snapshotOperation: one pool's snapshots are atomic. With two pools the
 // operation's mark on them tells what to take back, and comes off at the end,
-// since these are the user's.
-func (m *Manager) snapshotOperation(id string, args snapshotArgs, ds []zfs.Dataset) *operation {
+// since these are the user's. A recovery only takes back, and has no made.
+func (m *Manager) snapshotOperation(id string, args snapshotArgs, made [][]string) *operation {
 	op := &operation{kind: "snapshot", id: id, args: args, verb: fmt.Sprintf("create %q", path.Base(args.Roots[0])+"@"+args.Snap)}
-	for _, root := range args.Roots {
+	for i, name := range args.names() {
 		var names []string
-		for _, d := range ds {
-			if within(d.Name, root) {
-				names = append(names, d.Name+"@"+args.Snap)
-			}
+		if made != nil {
+			names = made[i]
 		}
 		op.add(journal.Step{
-			Name: fmt.Sprintf("snapshot %s@%s (%s)", root, args.Snap, count(len(names), "dataset")),
+			Name: fmt.Sprintf("snapshot %s (%s)", name, count(len(names), "dataset")),
 			Do: func(ctx context.Context) error {
 				return m.sys.ZFS.Snapshot(ctx, names, zfs.Props{propOp: id})
 			},
 			Undo: func(ctx context.Context) error {
-				return m.destroyMarked(ctx, []string{root}, id, func(string) bool { return true })
+				parts, err := m.parts(ctx, args.Roots, args.withZonesArgs)
+				if err != nil {
+					return err
+				}
+				return m.destroyMarked(ctx, parts[i], id, func(string) bool { return true })
 			},
 		})
 	}
@@ -84,7 +136,11 @@ func (m *Manager) snapshotOperation(id string, args snapshotArgs, ds []zfs.Datas
 // marked lists the snapshots that bear the mark, and how many there are of
 // that name in all.
 func (m *Manager) marked(ctx context.Context, args snapshotArgs, id string) (marked []string, all int, err error) {
-	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: args.Roots, Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp}})
+	parts, err := m.parts(ctx, args.Roots, args.withZonesArgs)
+	if err != nil {
+		return nil, 0, err
+	}
+	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: slices.Concat(parts...), Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp}})
 	for _, s := range snaps {
 		if _, snap, _ := splitName(s.Name); snap == args.Snap {
 			all++
@@ -105,5 +161,5 @@ func (m *Manager) unmark(ctx context.Context, args snapshotArgs, id string) erro
 	for _, s := range marked {
 		changes = append(changes, zfs.Change{Dataset: s, Inherit: []string{propOp}})
 	}
-	return m.sys.ZFS.Set(ctx, changes)
+	return m.setAll(ctx, changes)
 }

@@ -27,6 +27,8 @@ type state struct {
 	// directories of /var that are in it.
 	share     string
 	shareDirs []string
+	// shareZone is the zone whose share that is, where ofZone was asked for one.
+	shareZone string
 	// shareFrom is the UUID of the BE that they are taken from, moved those that
 	// were.
 	shareFrom string

@@ -31,6 +31,13 @@ type syncing struct {
 	report *synclist.Report
 	// lacks are the units of snapbe that the target would need at its boot.
 	lacks []string
+	// zone is the name where this is the sync of a zone, share tells that it has
+	// one of its own. zones are those that go along with a host's, zoneNotes tell
+	// of others.
+	zone      string
+	share     bool
+	zones     []*syncing
+	zoneNotes []string
 }
 
 // earlyUnits is where they are when they are enabled.
@@ -53,6 +60,9 @@ func (s *syncing) lacking(target *treecopy.Tree) (units []string) {
 func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("sync to %q", r.Name)
 	st, err := m.readToChange(ctx, what)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,16 +81,17 @@ func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	s, err := m.planSync(ctx, st, source, target, r.Strict, what)
 	if s != nil && err != nil {
-		return &operation{result: Result{Name: target.Name, Sync: s.report}}, err
+		return &operation{result: Result{Name: target.Name, Sync: s.report, Zones: s.zoneReports()}}, err
 	}
 	if err != nil {
 		return nil, err
 	}
-	args := syncArgs{Source: source.Dataset, From: source.UUID, Target: target.Dataset, Snap: m.syncSnap(), Old: target.synced, Most: s.most()}
+	args := syncArgs{Source: source.Dataset, From: source.UUID, Target: target.Dataset, To: target.UUID, Snap: m.syncSnap(),
+		Old: target.synced, Most: s.most(), Zones: len(s.zones) > 0, ZoneMost: s.zoneMost()}
 	op := m.syncOperation(m.sys.UUID(), what, args, s)
 	op.plan.root = st.root
 	op.plan.Notes, op.alone = s.notes(), target
-	op.result.Name, op.result.Sync = target.Name, s.report
+	op.result.Name, op.result.Sync, op.result.Zones = target.Name, s.report, s.zoneReports()
 	return op, nil
 }
 
@@ -90,7 +101,7 @@ func (m *Manager) syncSnap() string { return syncPrefix + m.autoSnap() }
 // planSync judges every file on the list and refuses what cannot be synced; it
 // changes nothing.
 func (m *Manager) planSync(ctx context.Context, st *state, source, target BE, strict bool, what string) (*syncing, error) {
-	if err := st.refuseMounted(target, what, ""); err != nil {
+	if err := st.refuseMounted(m.withFollowers(target), what, ""); err != nil {
 		return nil, err
 	}
 	s, err := m.newSync(ctx, st, source, target, strict)
@@ -98,18 +109,25 @@ func (m *Manager) planSync(ctx context.Context, st *state, source, target BE, st
 		err = m.refuseHandover(st, what)
 	}
 	if err == nil {
-		err = s.withSides(ctx, "", true, func(sides synclist.Sides) error {
-			if s.report, err = synclist.Plan(ctx, s.list, sides); err != nil {
-				return err
-			}
-			s.lacks = s.lacking(sides.Target)
-			return nil
-		})
+		err = s.judge(ctx)
+	}
+	if err == nil {
+		err = s.addZones(ctx)
 	}
 	if err != nil {
 		return nil, syncError(what, err)
 	}
-	return s, s.refuseStrict(what, s.report)
+	return s, s.refuseStrict(what)
+}
+
+// judge finds out what is to be done with each file.
+func (s *syncing) judge(ctx context.Context) error {
+	return s.withSides(ctx, "", true, func(sides synclist.Sides) (err error) {
+		if s.report, err = synclist.Plan(ctx, s.list, sides); err == nil && s.zone == "" {
+			s.lacks = s.lacking(sides.Target)
+		}
+		return err
+	})
 }
 
 // syncError is an error of a sync, with the way out where nothing was said.
@@ -120,22 +138,27 @@ func syncError(what string, err error) error {
 	return &Error{Code: Failed, Text: what, Err: err, Hint: "mend what it names; --no-sync activates without a sync"}
 }
 
-// newSync reads the source's list and finds the base.
+// newSync begins a sync of two boot environments.
 func (m *Manager) newSync(ctx context.Context, st *state, source, target BE, strict bool) (*syncing, error) {
 	s := &syncing{m: m, st: st, source: source, target: target, strict: strict}
-	err := m.look(ctx, source, func(root *os.Root) (err error) {
-		s.list, err = readSynclist(root, source.Name)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.base, err = m.baseOf(ctx, st, source, target)
-	return s, err
+	return s, s.begin(ctx)
 }
 
-// readSynclist reads a BE's list; one that has none is served by the default.
-func readSynclist(root *os.Root, name string) (synclist.List, error) {
+// begin reads the source's list and finds the base.
+func (s *syncing) begin(ctx context.Context) error {
+	err := s.m.look(ctx, s.source, func(root *os.Root) (err error) {
+		s.list, err = readSynclist(root, s.of())
+		return err
+	})
+	if err == nil {
+		s.base, err = s.m.baseOf(ctx, s.st, s.source, s.target)
+	}
+	return err
+}
+
+// readSynclist reads the list of a BE or zone, of in words; one that has none is
+// served by the default.
+func readSynclist(root *os.Root, of string) (synclist.List, error) {
 	text, _, err := readSmall(root, synclistFile, maxFstab)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -145,7 +168,7 @@ func readSynclist(root *os.Root, name string) (synclist.List, error) {
 	}
 	list, err := synclist.Parse(strings.NewReader(string(text)))
 	if err != nil {
-		return list, &Error{Code: Failed, Text: fmt.Sprintf("read /%s of %q", synclistFile, name), Err: err,
+		return list, &Error{Code: Failed, Text: fmt.Sprintf("read /%s of %s", synclistFile, of), Err: err,
 			Hint: "mend that line, as with snapbe mount where that one does not run; activate --no-sync goes without a sync"}
 	}
 	return list, nil
@@ -153,16 +176,21 @@ func readSynclist(root *os.Root, name string) (synclist.List, error) {
 
 // syncArgs are the record of a sync.
 type syncArgs struct {
-	// Source and Target are root datasets, From is the source's UUID.
+	// Source and Target are root datasets, From and To their UUIDs.
 	Source string `json:"source"`
 	From   string `json:"from"`
 	Target string `json:"target"`
+	To     string `json:"to,omitempty"`
 	// Snap is the sync point's name, Old what the target had taken over
 	// before.
 	Snap string `json:"snap"`
 	Old  string `json:"old,omitempty"`
 	// Most is more than the sync writes to the target, in bytes.
 	Most uint64 `json:"most,omitempty"`
+	// Zones tells that zones are synced too; ZoneMost is Most for each of them,
+	// that of the one which is written to most.
+	Zones    bool   `json:"zones,omitempty"`
+	ZoneMost uint64 `json:"zoneMost,omitempty"`
 }
 
 // syncOperation: the files are written one by one, each whole, and where it ends
@@ -171,16 +199,16 @@ func (m *Manager) syncOperation(id, what string, args syncArgs, s *syncing) *ope
 	op := &operation{kind: "sync", id: id, args: args, verb: what, plan: Plan{Title: what}}
 	m.addSync(op, id, args, s)
 	point := syncPoint{args.From, args.Snap}.String()
-	follows := len(op.steps)
 	op.add(journal.Step{
 		Name: "remember what it has taken over",
 		Do: func(ctx context.Context) error {
-			return m.sys.ZFS.Set(ctx, []zfs.Change{setSynced(args.Target, point)})
+			return m.setPoints(ctx, s, point, setSynced(args.Target, point))
 		},
 		Undo: func(ctx context.Context) error {
-			return m.sys.ZFS.Set(ctx, []zfs.Change{setSynced(args.Target, args.Old)})
+			return m.takePointsBack(ctx, id, args, setSynced(args.Target, args.Old))
 		},
 	})
+	follows := len(op.steps)
 	op.add(m.dropStep(op))
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		got, err := m.syncedOf(ctx, args.Target)
@@ -202,18 +230,10 @@ func (m *Manager) syncedOf(ctx context.Context, dataset string) (string, error) 
 // A recovery has no s, and only undoes.
 func (m *Manager) addSync(op *operation, id string, args syncArgs, s *syncing) {
 	op.add(journal.Step{
-		Name: fmt.Sprintf("snapshot %s and %s", args.Source, args.Target),
-		Do: func(ctx context.Context) error {
-			names, err := m.sideNames(ctx, args.Snap, args.Source, args.Target)
-			if err != nil {
-				return err
-			}
-			return m.snapshotOnce(ctx, names, id, s.source.historyProps())
-		},
+		Name: args.snapshotting(),
+		Do:   func(ctx context.Context) error { return m.snapshotSides(ctx, s, args.Snap, id) },
 		Undo: func(ctx context.Context) error {
-			return m.destroyMarked(ctx, []string{args.Source, args.Target}, id, func(name string) bool {
-				return strings.HasSuffix(name, "@"+args.Snap)
-			})
+			return m.dropSides(ctx, id, args.Snap, args.Zones, args.Source, args.Target)
 		},
 	})
 	op.add(journal.Step{
@@ -227,8 +247,17 @@ func (m *Manager) addSync(op *operation, id string, args syncArgs, s *syncing) {
 			op.result.Notes = append(op.result.Notes, s.after(report)...)
 			return nil
 		},
-		Undo: func(ctx context.Context) error { return m.unsync(ctx, op, id, args) },
+		Undo: func(ctx context.Context) error { return m.unsync(ctx, op, id, args.Target, args.Snap, args.Most) },
 	})
+	m.addZoneSync(op, id, args, s)
+}
+
+func (a syncArgs) snapshotting() string {
+	name := fmt.Sprintf("snapshot %s and %s", a.Source, a.Target)
+	if a.Zones {
+		name += ", with their zones"
+	}
+	return name
 }
 
 // apply carries the sync out. What was judged before was the source as it went
@@ -240,9 +269,17 @@ func (s *syncing) apply(ctx context.Context, snap, what string) (report *synclis
 		return errors.Join(err, sides.Target.Sync())
 	})
 	if _, ok := errors.AsType[*synclist.ConflictError](err); ok {
-		return report, s.refuseStrict(what, report)
+		return report, s.refuseOpen(what, s.told(report))
 	}
 	return report, err
+}
+
+// zoneMost is the largest of that for any zone.
+func (s *syncing) zoneMost() (most uint64) {
+	for _, z := range s.zones {
+		most = max(most, z.most())
+	}
+	return most
 }
 
 // most is more than a sync writes to the target: the files, with what ZFS needs
@@ -255,12 +292,12 @@ func (s *syncing) most() uint64 {
 // unsync brings the target back to before. What another tool or user has got
 // hold of meanwhile, or has written to, stays as it is: each file of it is the
 // old or the new one.
-func (m *Manager) unsync(ctx context.Context, op *operation, id string, args syncArgs) error {
-	mark, ok, err := m.snapshotMark(ctx, args.Target+"@"+args.Snap)
+func (m *Manager) unsync(ctx context.Context, op *operation, id, target, snap string, most uint64) error {
+	mark, ok, err := m.snapshotMark(ctx, target+"@"+snap)
 	if err != nil || !ok || mark != id {
 		return err
 	}
-	named, err := m.named(ctx, args.Target, args.Snap)
+	named, err := m.named(ctx, snap, target)
 	if err != nil {
 		return err
 	}
@@ -268,7 +305,7 @@ func (m *Manager) unsync(ctx context.Context, op *operation, id string, args syn
 	for _, s := range named {
 		names = append(names, s.Name)
 	}
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{args.Target}, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"written"}})
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{target}, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"written"}})
 	if err != nil {
 		return err
 	}
@@ -276,13 +313,13 @@ func (m *Manager) unsync(ctx context.Context, op *operation, id string, args syn
 	for _, d := range ds {
 		written += number(d.Value("written"))
 	}
-	if written > args.Most {
+	if written > most {
 		err = fmt.Errorf("more has been written there since: %s", humanize.IBytes(written))
 	} else {
 		err = m.sys.ZFS.Rollback(ctx, names, nil)
 	}
-	if written > args.Most || zfs.Is(err, zfs.Dependents) || zfs.Is(err, zfs.Busy) {
-		op.result.Notes = append(op.result.Notes, fmt.Sprintf("files that were synced to %s stay so: %v", args.Target, err))
+	if written > most || zfs.Is(err, zfs.Dependents) || zfs.Is(err, zfs.Busy) {
+		op.result.Notes = append(op.result.Notes, fmt.Sprintf("files that were synced to %s stay so: %v", target, err))
 		return nil
 	}
 	return err

@@ -111,7 +111,7 @@ func setSynced(dataset, point string) zfs.Change {
 	return zfs.Change{Dataset: dataset, Set: zfs.Props{propSynced: point}}
 }
 
-// sideNames are the snapshots of that name of the BEs' datasets on the pool of
+// sideNames are the snapshots of that name of the BEs' datasets on the pools of
 // the roots: /boot is no part of a sync.
 func (m *Manager) sideNames(ctx context.Context, snap string, roots ...string) ([]string, error) {
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"type"}})
@@ -125,21 +125,55 @@ func (m *Manager) sideNames(ctx context.Context, snap string, roots ...string) (
 	return names, err
 }
 
-// snapshotOnce makes snapshots of one pool in one transaction group, unless this
-// operation has made them already.
+// snapshotOnce makes snapshots, those of each pool in one transaction group,
+// unless this operation has made them already.
 func (m *Manager) snapshotOnce(ctx context.Context, names []string, id string, props zfs.Props) error {
-	if len(names) == 0 {
-		return nil
+	marked := zfs.Props{propOp: id}
+	maps.Copy(marked, props)
+	for len(names) > 0 {
+		pool := zfs.PoolOf(names[0])
+		same, others := []string{}, []string{}
+		for _, name := range names {
+			if zfs.PoolOf(name) == pool {
+				same = append(same, name)
+			} else {
+				others = append(others, name)
+			}
+		}
+		mark, ok, err := m.snapshotMark(ctx, same[0])
+		if err == nil && (!ok || mark != id) {
+			err = m.sys.ZFS.Snapshot(ctx, same, marked)
+		}
+		if err != nil {
+			return err
+		}
+		names = others
 	}
-	d, ok, err := m.snapshotMark(ctx, names[0])
-	if err != nil || ok && d == id {
+	return nil
+}
+
+// snapshotSides snapshots all that a sync is about.
+func (m *Manager) snapshotSides(ctx context.Context, s *syncing, snap, id string) error {
+	names, err := m.sideNames(ctx, snap, s.sides()...)
+	if err == nil {
+		err = m.snapshotOnce(ctx, names, id, s.source.historyProps())
+	}
+	if err != nil {
 		return err
 	}
-	marked := zfs.Props{propOp: id}
-	for k, v := range props {
-		marked[k] = v
+	return m.tellPoints(ctx, s, snap)
+}
+
+// dropSides takes these snapshots away.
+func (m *Manager) dropSides(ctx context.Context, id, snap string, zones bool, roots ...string) error {
+	if zones {
+		in, err := m.zoneContainers(ctx)
+		if err != nil {
+			return err
+		}
+		roots = append(roots, in...)
 	}
-	return m.sys.ZFS.Snapshot(ctx, names, marked)
+	return m.destroyMarked(ctx, roots, id, func(name string) bool { return strings.HasSuffix(name, "@"+snap) })
 }
 
 // snapshotMark is the mark of a snapshot; ok is false where it is not there.
@@ -265,7 +299,7 @@ func (m *Manager) treeAt(ctx context.Context, snapshot string) (mount.Tree, erro
 	if err != nil {
 		return nil, err
 	}
-	named, err := m.named(ctx, root, snap)
+	named, err := m.named(ctx, snap, root)
 	if err != nil {
 		return nil, err
 	}
@@ -311,110 +345,4 @@ func (m *Manager) lineage(ctx context.Context, dataset string) (line []zfs.Datas
 		}
 	}
 	return line, nil
-}
-
-// dropOldPoints settles what each BE has taken over, and destroys sync points
-// that no BE's history names any more. What cannot go stays for the next time,
-// and the notes tell.
-func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error) {
-	st, err := m.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	snaps, err := m.rootSnapshots(ctx, st)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.settleHistory(ctx, st, snaps); err != nil {
-		return nil, err
-	}
-	for _, point := range oldPoints(st, snaps) {
-		root, snap, _ := splitName(point)
-		named, err := m.named(ctx, root, snap)
-		if err == nil {
-			err = m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(named)})
-		}
-		if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
-			notes = append(notes, fmt.Sprintf("%s, of a former sync, stays: %v", point, err))
-		} else if err != nil {
-			return notes, err
-		}
-	}
-	return notes, nil
-}
-
-// rootSnapshots lists the snapshots of all root datasets: one process.
-func (m *Manager) rootSnapshots(ctx context.Context, st *state) ([]zfs.Dataset, error) {
-	var roots []string
-	for _, b := range st.bes {
-		if b.Unfinished == "" {
-			roots = append(roots, b.Dataset)
-		}
-	}
-	if len(roots) == 0 {
-		return nil, nil
-	}
-	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp, propHad, "clones", "userrefs"}})
-	return slices.DeleteFunc(snaps, func(s zfs.Dataset) bool {
-		name, _, _ := splitName(s.Name)
-		return !slices.Contains(roots, name)
-	}), err
-}
-
-// settleHistory adds to each BE's history its sync point and what that had taken
-// over, which its snapshot says, and forgets BEs that have gone. Only what
-// has come to its end is settled, so nothing of it is ever taken back.
-func (m *Manager) settleHistory(ctx context.Context, st *state, snaps []zfs.Dataset) error {
-	var changes []zfs.Change
-	for i := range st.bes {
-		b := &st.bes[i]
-		if b.Unfinished != "" || b.UUID == "" {
-			continue
-		}
-		had, point := b.taken(), parseSyncPoint(b.synced)
-		for _, s := range snaps {
-			if _, snap, _ := splitName(s.Name); snap == point.Snap && snap != "" {
-				had.addAll(parseHistory(s.Local(propHad)))
-			}
-		}
-		delete(had, b.UUID)
-		maps.DeleteFunc(had, func(uuid, _ string) bool { _, ok := st.byUUID(uuid); return !ok })
-		if had.String() != b.had.String() {
-			changes = append(changes, setHad(b.Dataset, had))
-			b.had = had
-		}
-		if _, ok := st.byUUID(point.From); point.From != "" && !ok {
-			changes = append(changes, setSynced(b.Dataset, ""))
-			b.synced = ""
-		}
-	}
-	return m.sys.ZFS.Set(ctx, changes)
-}
-
-// oldPoints are the sync points that no history names. One that a promotion has
-// brought to another BE stays wherever it is.
-func oldPoints(st *state, snaps []zfs.Dataset) (old []string) {
-	wanted := map[string]bool{}
-	for _, b := range st.bes {
-		for uuid, snap := range b.taken() {
-			from, ok := st.byUUID(uuid)
-			if !ok {
-				continue
-			}
-			at := from.Dataset + "@" + snap
-			if slices.ContainsFunc(snaps, func(s zfs.Dataset) bool { return s.Name == at }) {
-				wanted[at] = true
-			} else {
-				wanted[snap] = true
-			}
-		}
-	}
-	for _, s := range snaps {
-		_, snap, _ := splitName(s.Name)
-		ours := strings.HasPrefix(snap, syncPrefix) && s.Local(propOp) != ""
-		if ours && !wanted[s.Name] && !wanted[snap] && s.Value("clones") == "" && number(s.Value("userrefs")) == 0 {
-			old = append(old, s.Name)
-		}
-	}
-	return old
 }

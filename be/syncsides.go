@@ -30,6 +30,12 @@ func (s *syncing) withSides(ctx context.Context, snap string, readOnly bool, f f
 	}
 	sides := synclist.Sides{Since: s.target.Created}
 	sides.Shared = func(name string) (string, bool) {
+		if s.zone != "" {
+			if !s.share {
+				return "", false
+			}
+			return onZoneShare(name, sides.Source, sides.Target)
+		}
 		if why, ok := s.shared(name); ok {
 			return why, ok
 		}

@@ -10,10 +10,18 @@ import (
 	"snapbe/synclist"
 )
 
-// refuseStrict refuses conflicts, where the caller or the list wants that, and
-// accounts that could not be written.
-func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
-	var told []string
+// refuseStrict refuses conflicts, where the caller or the lists want that, and
+// accounts that could not be written, in the host and its zones.
+func (s *syncing) refuseStrict(what string) error {
+	told := s.told(s.report)
+	for _, z := range s.zones {
+		told = append(told, z.told(z.report)...)
+	}
+	return s.refuseOpen(what, told)
+}
+
+// told are the lines about what is not to be gone on with.
+func (s *syncing) told(r *synclist.Report) (lines []string) {
 	for _, i := range r.Items {
 		// Accounts that cannot be written at all would never get their locks:
 		// the next sync takes them for told. A line that is none is told alone.
@@ -21,9 +29,13 @@ func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
 			return l.Path == i.Path && l.Mode == synclist.Merge
 		})
 		if s.strict || i.Strict || lost {
-			told = append(told, unsettled(i)...)
+			lines = append(lines, s.unsettled(i)...)
 		}
 	}
+	return lines
+}
+
+func (s *syncing) refuseOpen(what string, told []string) error {
 	switch len(told) {
 	case 0:
 		return nil
@@ -31,6 +43,15 @@ func (s *syncing) refuseStrict(what string, r *synclist.Report) error {
 		return refuse(Failed, s.wayOut(), "%s: %s", what, told[0])
 	}
 	return refuse(Failed, s.wayOut(), "%s: %s (and %d more)", what, told[0], len(told)-1)
+}
+
+// unsettled is the function of that name, with the zone before each line.
+func (s *syncing) unsettled(items ...synclist.Item) []string {
+	lines := unsettled(items...)
+	for i := range lines {
+		lines[i] = s.inZone() + lines[i]
+	}
+	return lines
 }
 
 // wayOut is what helps where a conflict is not wanted.
@@ -44,9 +65,17 @@ func (s *syncing) wayOut() string {
 
 // notes tell of what the user should know before: what stays unsettled.
 func (s *syncing) notes() []string {
-	notes := append(slices.Clone(s.base.notes), unsettled(s.report.Items...)...)
+	var notes []string
+	for _, n := range s.base.notes {
+		notes = append(notes, s.inZone()+n)
+	}
+	notes = append(notes, s.unsettled(s.report.Items...)...)
 	for _, u := range s.lacks {
 		notes = append(notes, fmt.Sprintf("%q has no %s enabled, which takes over there what changes from now on, and what is shared", s.target.Name, u))
+	}
+	notes = append(notes, s.zoneNotes...)
+	for _, z := range s.zones {
+		notes = append(notes, z.notes()...)
 	}
 	return notes
 }
@@ -70,6 +99,8 @@ func unsettled(items ...synclist.Item) (lines []string) {
 	return lines
 }
 
+const nothingToDo = "nothing to do"
+
 // summary counts the files of a report by what was done with them, and what
 // stays unsettled.
 func summary(r *synclist.Report) string {
@@ -87,20 +118,22 @@ func summary(r *synclist.Report) string {
 		parts = append(parts, fmt.Sprintf("%d not settled", n))
 	}
 	if len(parts) == 0 {
-		return "nothing to do"
+		return nothingToDo
 	}
 	return strings.Join(parts, ", ")
 }
 
 // after tells what a sync has done, in a line, and what the plan did not know to
-// stay unsettled.
-func (s *syncing) after(r *synclist.Report) []string {
-	notes := []string{fmt.Sprintf("synced from %q: %s; %s written", s.source.Name, summary(r), humanize.IBytes(uint64(r.Written)))}
+// stay unsettled. Of a zone that nothing was done in there is no line.
+func (s *syncing) after(r *synclist.Report) (notes []string) {
+	if done := summary(r); s.zone == "" || done != nothingToDo {
+		notes = []string{fmt.Sprintf("%ssynced from %q: %s; %s written", s.inZone(), s.source.Name, done, humanize.IBytes(uint64(r.Written)))}
+	}
 	var known []string
 	if s.report != nil {
-		known = unsettled(s.report.Items...)
+		known = s.unsettled(s.report.Items...)
 	}
-	for _, line := range unsettled(r.Items...) {
+	for _, line := range s.unsettled(r.Items...) {
 		if !slices.Contains(known, line) {
 			notes = append(notes, line)
 		}

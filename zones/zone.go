@@ -29,11 +29,15 @@ const (
 	PropOp = "org.snapbe:op"
 	// PropUpgraded is when snapbe upgraded it.
 	PropUpgraded = "org.snapbe:upgraded"
+	// PropSynced and PropHad say, as on a boot environment's root, what it has
+	// taken over from the zone's other roots.
+	PropSynced = "org.snapbe:synced"
+	PropHad    = "org.snapbe:had"
 )
 
 // Props are read of every dataset below the containers.
 var Props = []string{"creation", "createtxg", "used", "referenced", "origin", "mountpoint", "canmount",
-	PropParent, PropActive, PropOp, PropUpgraded}
+	PropParent, PropActive, PropOp, PropUpgraded, PropSynced, PropHad}
 
 // Depth is how far below a container the roots of zone BEs lie:
 // container/zone/ROOT/zbe.
@@ -69,6 +73,9 @@ type BE struct {
 	Origin   string    `json:"origin,omitempty"`
 	// Unfinished is the operation that made it and has not ended.
 	Unfinished string `json:"unfinished,omitempty"`
+	// Synced and Had are the properties of that name.
+	Synced string `json:"-"`
+	Had    string `json:"-"`
 
 	txg uint64
 }
@@ -124,6 +131,7 @@ func newBE(zone string, d zfs.Dataset) BE {
 		Space: number(d.Value("used")), Referenced: number(d.Value("referenced")),
 		Created: time.Unix(int64(number(d.Value("creation"))), 0).UTC(),
 		Origin:  d.Value("origin"), Unfinished: d.Local(PropOp),
+		Synced: d.Local(PropSynced), Had: d.Local(PropHad),
 		txg: number(d.Value("createtxg")),
 	}
 	b.Upgraded, _ = time.Parse(time.RFC3339, d.Local(PropUpgraded))

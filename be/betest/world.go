@@ -40,6 +40,8 @@ type World struct {
 type Layout struct {
 	// Split puts /boot on a pool of its own.
 	Split bool
+	// Pools are further pools.
+	Pools []string
 	// Nested are datasets below the BE, by their place below it.
 	Nested []string
 	// Plain leaves the host as the installation guides do, before init.
@@ -56,7 +58,7 @@ type kept struct {
 
 // New makes a host with one BE, "debian", that runs. Its files lie in dir.
 func New(dir string, l Layout) *World {
-	pools := []string{"rpool"}
+	pools := append([]string{"rpool"}, l.Pools...)
 	if l.Split {
 		pools = append(pools, "bpool")
 	}

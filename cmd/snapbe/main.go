@@ -28,8 +28,8 @@ type lifecycle interface {
 	Check(ctx context.Context) ([]be.Problem, error)
 	Exec(ctx context.Context, x be.Exec) (code int, notes []string, err error)
 	Upgrade(ctx context.Context, u be.Upgrade) (be.UpgradeResult, error)
-	Share(ctx context.Context) (be.ShareState, error)
-	ShareDiff(ctx context.Context, snap string) (against string, changes []sharedvar.Change, err error)
+	Share(ctx context.Context, zone string) (be.ShareState, error)
+	ShareDiff(ctx context.Context, zone, snap string) (against string, changes []sharedvar.Change, err error)
 }
 
 // opener makes the life cycle of the host that the options name; done is

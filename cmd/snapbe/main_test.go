@@ -33,6 +33,7 @@ type recorder struct {
 	upgraded be.UpgradeResult
 	err      error
 	steps    []be.StepDone
+	zone     string
 }
 
 func (r *recorder) Do(_ context.Context, req be.Request, o be.Options) (be.Result, error) {
@@ -76,9 +77,13 @@ func (r *recorder) Upgrade(_ context.Context, u be.Upgrade) (be.UpgradeResult, e
 	return r.upgraded, r.err
 }
 
-func (r *recorder) Share(context.Context) (be.ShareState, error) { return r.share, r.err }
+func (r *recorder) Share(_ context.Context, zone string) (be.ShareState, error) {
+	r.zone = zone
+	return r.share, r.err
+}
 
-func (r *recorder) ShareDiff(_ context.Context, snap string) (string, []sharedvar.Change, error) {
+func (r *recorder) ShareDiff(_ context.Context, zone, snap string) (string, []sharedvar.Change, error) {
+	r.zone = zone
 	return snap, r.changes, r.err
 }
 

@@ -19,18 +19,27 @@ type shareCmd struct {
 
 type shareInitCmd struct {
 	Dirs []string `name:"dir" placeholder:"NAME" sep:"none" complete:"none" help:"A directory of /var; may be given several times. Without it: log, mail, spool and crash, those that there are."`
+	ofZone
 	asking
 }
 
 // Help is shown below the summary.
 func (shareInitCmd) Help() string {
-	return `The share is a dataset at /var/share that all BEs have. A directory of /var that is in it is a link, such as /var/mail -> share/mail. Nothing moves before the next boot: then each BE moves its directories before any service starts, and keeps beside the share what the share has already.`
+	return `The share is a dataset at /var/share that all BEs have. A directory of /var that is in it is a link, such as /var/mail -> share/mail. Nothing moves before the next boot: then each BE moves its directories before any service starts, and keeps beside the share what the share has already. That of a zone, which must not run, is put in place at once.`
 }
 
 // Run makes the share.
-func (c *shareInitCmd) Run(a *app) error { return a.ask(be.ShareInit{Dirs: c.Dirs}, c.asking) }
+func (c *shareInitCmd) Run(a *app) error { return a.ask(be.ShareInit{Dirs: c.Dirs, Zone: c.Zone}, c.asking) }
 
-type shareListCmd struct{ asJSON }
+// ofZone is for commands about the share of the host, or that of a zone.
+type ofZone struct {
+	Zone string `placeholder:"NAME" complete:"none" help:"The share of this zone, in the place of the host's."`
+}
+
+type shareListCmd struct {
+	ofZone
+	asJSON
+}
 
 // Run lists the snapshots of the share.
 func (c *shareListCmd) Run(a *app) error {
@@ -38,7 +47,7 @@ func (c *shareListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	s, err := m.Share(a.ctx)
+	s, err := m.Share(a.ctx, c.Zone)
 	if err != nil {
 		return reading("list the snapshots of the share", err)
 	}
@@ -69,12 +78,13 @@ type shareJSON struct {
 
 type shareSnapshotCmd struct {
 	Name string `arg:"" optional:"" name:"snap" complete:"none" help:"Its name; without it, the time."`
+	ofZone
 	changing
 }
 
 // Run makes a snapshot of the share and prints its name.
 func (c *shareSnapshotCmd) Run(a *app) error {
-	res, err := a.do(be.ShareSnapshot{Name: c.Name}, c.changing, false)
+	res, err := a.do(be.ShareSnapshot{Name: c.Name, Zone: c.Zone}, c.changing, false)
 	if err == nil && !c.JSON && !c.DryRun {
 		a.tui.print(res.Name)
 	}
@@ -83,6 +93,7 @@ func (c *shareSnapshotCmd) Run(a *app) error {
 
 type shareDiffCmd struct {
 	Snap string `arg:"" optional:"" name:"snap" complete:"none" help:"The snapshot; without it, the newest that snapbe made for an activation or a first boot."`
+	ofZone
 	asJSON
 }
 
@@ -92,7 +103,7 @@ func (c *shareDiffCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	snap, changes, err := m.ShareDiff(a.ctx, c.Snap)
+	snap, changes, err := m.ShareDiff(a.ctx, c.Zone, c.Snap)
 	if err != nil {
 		return reading("compare the share", err)
 	}
@@ -125,6 +136,7 @@ type shareDiffJSON struct {
 type shareRestoreCmd struct {
 	Snap  string   `arg:"" name:"snap" complete:"none" help:"The snapshot."`
 	Paths []string `arg:"" optional:"" name:"path" complete:"file" help:"Such as /var/mail/alice; without it, all of the share."`
+	ofZone
 	asking
 }
 
@@ -136,7 +148,7 @@ func (shareRestoreCmd) Help() string {
 // Run brings paths of the share back. Since what is there now is kept, only the
 // whole share is asked about.
 func (c *shareRestoreCmd) Run(a *app) error {
-	r := be.ShareRestore{Snap: c.Snap, Paths: c.Paths}
+	r := be.ShareRestore{Snap: c.Snap, Paths: c.Paths, Zone: c.Zone}
 	for _, p := range c.Paths {
 		if strings.TrimSpace(p) == "" {
 			return &usage{text: "a path is empty", hint: "name it as /var/mail/alice"}
@@ -151,8 +163,9 @@ func (c *shareRestoreCmd) Run(a *app) error {
 
 type shareDestroyCmd struct {
 	Snap string `arg:"" name:"snap" complete:"none" help:"The snapshot."`
+	ofZone
 	asking
 }
 
 // Run destroys a snapshot of the share.
-func (c *shareDestroyCmd) Run(a *app) error { return a.ask(be.ShareDestroy{Snap: c.Snap}, c.asking) }
+func (c *shareDestroyCmd) Run(a *app) error { return a.ask(be.ShareDestroy{Snap: c.Snap, Zone: c.Zone}, c.asking) }

@@ -23,6 +23,10 @@ func (c *syncCmd) Run(a *app) error {
 	res, err := a.do(be.Sync{Name: c.Name, Strict: c.Strict}, c.changing, false)
 	if !c.JSON && res.Sync != nil { // also where it is refused for what is in it
 		c.show(a.tui, res.Sync)
+		for _, z := range res.Zones {
+			a.tui.print("zone " + printable(z.Zone) + ":")
+			c.show(a.tui, z.Report)
+		}
 	}
 	return err
 }

@@ -1,0 +1,120 @@
+package be
+
+import (
+	"context"
+	"slices"
+
+	"snapbe/internal/zfs"
+	"snapbe/zones"
+)
+
+// sides are the root datasets that a sync is about, those of the zones too.
+func (s *syncing) sides() []string {
+	roots := []string{s.source.Dataset, s.target.Dataset}
+	for _, z := range s.zones {
+		roots = append(roots, z.source.Dataset, z.target.Dataset)
+	}
+	return roots
+}
+
+// tellPoints completes the snapshots of zones, which were made with those of the
+// host and like them: with their own history, and with what the zone had taken
+// over before, by which it is taken back.
+func (m *Manager) tellPoints(ctx context.Context, s *syncing, snap string) error {
+	var changes []zfs.Change
+	host := s.source.taken().String()
+	for _, z := range s.zones {
+		if parseSyncPoint(z.source.synced).Snap == snap || parseSyncPoint(z.target.synced).Snap == snap {
+			continue // it was told before a power cut
+		}
+		had := z.source.taken()
+		for _, side := range []BE{z.source, z.target} {
+			c := zfs.Change{Dataset: side.Dataset + "@" + snap, Set: zfs.Props{}}
+			if had.String() != host {
+				c = setHad(c.Dataset, had)
+			}
+			if side.synced != "" {
+				if c.Set == nil {
+					c.Set = zfs.Props{}
+				}
+				c.Set[propSynced] = side.synced
+			}
+			if len(c.Set)+len(c.Inherit) > 0 {
+				changes = append(changes, c)
+			}
+		}
+	}
+	return m.setAll(ctx, changes)
+}
+
+// setAll makes changes in any pools, those of each in one transaction group.
+func (m *Manager) setAll(ctx context.Context, changes []zfs.Change) error {
+	for len(changes) > 0 {
+		same, others := byPool(changes, changes[0].Dataset)
+		if err := m.sys.ZFS.Set(ctx, same); err != nil {
+			return err
+		}
+		changes = others
+	}
+	return nil
+}
+
+// byPool parts changes in those in the pool of a dataset, and the others.
+func byPool(changes []zfs.Change, dataset string) (same, others []zfs.Change) {
+	for _, c := range changes {
+		if zfs.PoolOf(c.Dataset) == zfs.PoolOf(dataset) {
+			same = append(same, c)
+		} else {
+			others = append(others, c)
+		}
+	}
+	return same, others
+}
+
+// setPoints names a sync point on the host and its zones; more is what commits
+// with it on the host's pool. What lies on other pools comes before: whether it
+// counts is then decided by one transaction group, and until that it is taken back.
+func (m *Manager) setPoints(ctx context.Context, s *syncing, point string, host zfs.Change, more ...zfs.Change) error {
+	changes := make([]zfs.Change, 0, len(s.zones))
+	for _, z := range s.zones {
+		changes = append(changes, setSynced(z.target.Dataset, point))
+	}
+	same, others := byPool(changes, host.Dataset)
+	if err := m.setAll(ctx, others); err != nil {
+		return err
+	}
+	return m.sys.ZFS.Set(ctx, slices.Concat(more, []zfs.Change{host}, same))
+}
+
+// pointsBack are the changes that take sync points off zones again. What a zone
+// had before stands on its snapshot of that name; only the operation's own counts.
+func (m *Manager) pointsBack(ctx context.Context, id, snap string, uuids ...string) (changes []zfs.Change, err error) {
+	of, err := m.zonesOf(ctx, uuids...)
+	of = slices.DeleteFunc(of, func(z zones.BE) bool { return parseSyncPoint(z.Synced).Snap != snap })
+	for _, z := range of {
+		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{z.Dataset + "@" + snap}, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp, propSynced}})
+		if zfs.Is(err, zfs.NotFound) || err == nil && ds[0].Local(propOp) != id {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		changes = append(changes, setSynced(z.Dataset, ds[0].Local(propSynced)))
+	}
+	return changes, err
+}
+
+// takePointsBack is the way back from setPoints; more is what goes with it.
+func (m *Manager) takePointsBack(ctx context.Context, id string, args syncArgs, host zfs.Change, more ...zfs.Change) error {
+	var back []zfs.Change
+	if args.Zones {
+		var err error
+		if back, err = m.pointsBack(ctx, id, args.Snap, args.To); err != nil {
+			return err
+		}
+	}
+	same, others := byPool(back, host.Dataset)
+	if err := m.sys.ZFS.Set(ctx, slices.Concat(more, []zfs.Change{host}, same)); err != nil {
+		return err
+	}
+	return m.setAll(ctx, others)
+}
