@@ -8,10 +8,12 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/mount"
 	"snapbe/internal/treecopy"
+	"snapbe/internal/zfs"
 	"snapbe/zones"
 )
 
@@ -36,6 +38,7 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	for _, root := range st.zonesAbsent {
 		notes = append(notes, fmt.Sprintf("the zones below %s are not there", root))
 	}
+	notes = append(notes, m.orphanNotes(st)...)
 	op.plan.Notes = notes
 	todo := slices.DeleteFunc(active, func(z zones.BE) bool {
 		return lastAt(st.mounts, m.sys.Zones.RootDir(z.Zone)).Dataset == z.Dataset
@@ -68,20 +71,24 @@ func (m *Manager) withholdZones(ctx context.Context, st *state) error {
 	return m.sys.Zones.Withhold(ctx, without)
 }
 
-// mountZones mounts zone BEs where the platform boots them. One that cannot be
-// mounted is named, and the others are.
+// mountZones mounts zone BEs where the platform boots them, and keeps on them when
+// that was. One that cannot be mounted is named, and the others are.
 func (m *Manager) mountZones(ctx context.Context, st *state, b BE, of []zones.BE) error {
 	trees, err := m.zoneTrees(ctx, of)
 	if err != nil {
 		return err
 	}
 	var failed error
+	var booted []zfs.Change
+	now := m.sys.Now().UTC().Format(time.RFC3339)
 	for i, z := range of {
 		if err := m.mountZone(ctx, st, b, z, trees[i]); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("the zone %q: %w", z.Zone, err))
+			continue
 		}
+		booted = append(booted, zfs.Change{Dataset: z.Dataset, Set: zfs.Props{zones.PropBooted: now}})
 	}
-	return failed
+	return errors.Join(failed, m.sys.ZFS.Set(ctx, booted))
 }
 
 func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t mount.Tree) error {

@@ -50,6 +50,7 @@ type Layout struct {
 type kept struct {
 	Host  hostState
 	Boot  bootState
+	Zones zonesState
 	Clock time.Time
 	UUIDs int
 }
@@ -71,7 +72,7 @@ func link(dir string, f *zfsfake.Fake, k kept) *World {
 	w := &World{ZFS: f, dir: dir, clock: k.Clock, uuids: k.UUIDs}
 	w.Host = &Host{w: w, hostState: k.Host, tmp: filepath.Join(dir, "tmp")}
 	w.Boot = newBoot(w, k.Boot)
-	w.Zones = &Zones{w: w}
+	w.Zones = &Zones{w: w, zonesState: k.Zones}
 	f.Clock = func() time.Time { return w.clock }
 	f.Hook = func(verb string, _ int) error { return w.change("zfs " + verb) }
 	return w
@@ -161,7 +162,7 @@ func (w *World) Save() error {
 	if err := w.ZFS.Save(filepath.Join(w.dir, "pool.json")); err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(kept{Host: w.Host.hostState, Boot: w.Boot.bootState, Clock: w.clock, UUIDs: w.uuids}, "", "\t")
+	b, err := json.MarshalIndent(kept{Host: w.Host.hostState, Boot: w.Boot.bootState, Zones: w.Zones.zonesState, Clock: w.clock, UUIDs: w.uuids}, "", "\t")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,281 @@
+package be
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/mount"
+	"snapbe/internal/zfs"
+	"snapbe/zones"
+)
+
+// readZonesToChange is readToChange with the zones, for what is about the boot
+// environment that runs.
+func (m *Manager) readZonesToChange(ctx context.Context, what string) (*state, BE, error) {
+	st, err := m.readToChange(ctx, what)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return nil, BE{}, err
+	}
+	b, ok := st.running()
+	if !ok || b.UUID == "" {
+		return nil, BE{}, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
+	}
+	return st, b, nil
+}
+
+// refuseUp refuses a machine whose files are in use.
+func (m *Manager) refuseUp(ctx context.Context, name, what string) error {
+	machines, err := m.sys.Zones.List(ctx)
+	if err != nil {
+		return &Error{Code: Failed, Text: what, Err: err}
+	}
+	for _, x := range machines {
+		if x.Name == name && x.State.Up() {
+			return refuse(Busy, "machinectl poweroff "+name, "%s: it is %s", what, x.State)
+		}
+	}
+	return nil
+}
+
+// refuseOther refuses a zone at whose directory something else is mounted than one
+// of its roots.
+func (m *Manager) refuseOther(st *state, z zones.Zone, what string) error {
+	dir := m.sys.Zones.RootDir(z.Name)
+	at := lastAt(st.mounts, dir)
+	if at.Dataset == "" || slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset }) {
+		return nil
+	}
+	return refuse(Busy, "umount "+dir, "%s: %s is mounted at %s", what, at.Dataset, dir)
+}
+
+// showStep puts a zone's root in place where the zone boots, in that of another one
+// of its roots, which is "" where none was. What is not in place yet when an
+// operation is ended early at boot, is put there by ZoneMount.
+func (m *Manager) showStep(zone, root, old string, recovering bool) journal.Step {
+	put := func(from, to string) func(context.Context) error {
+		return func(ctx context.Context) error { return m.exchange(ctx, zone, from, to, recovering) }
+	}
+	return journal.Step{Name: "mount " + root + " at " + m.sys.Zones.RootDir(zone), Do: put(old, root), Undo: put(root, old)}
+}
+
+// exchange mounts a zone's root in the place of another one.
+func (m *Manager) exchange(ctx context.Context, zone, from, to string, recovering bool) error {
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return err
+	}
+	b, ok := st.running()
+	if !ok {
+		return nil
+	}
+	dir := m.sys.Zones.RootDir(zone)
+	at := lastAt(st.mounts, dir).Dataset
+	if at != "" && at == from {
+		if err := m.sys.Host.Detach(dir, false); err != nil {
+			return err
+		}
+		if st.mounts, err = m.sys.Host.Mounts(); err != nil {
+			return err
+		}
+	}
+	if to != "" && at != to {
+		if err := m.mountOne(ctx, st, b, zone, to, recovering); err != nil {
+			return err
+		}
+	}
+	return m.withholdZones(ctx, st)
+}
+
+func (m *Manager) mountOne(ctx context.Context, st *state, b BE, zone, root string, recovering bool) error {
+	there, err := m.reachable(ctx, st, b, m.sys.Zones.RootDir(zone))
+	if err != nil || recovering && !there {
+		return err
+	}
+	for _, z := range st.zones {
+		for _, x := range z.BEs {
+			if x.Dataset == root {
+				return m.mountZones(ctx, st, b, []zones.BE{x})
+			}
+		}
+	}
+	return nil
+}
+
+// reachable tells whether the running boot environment's own datasets are mounted
+// above a directory: early at boot they may not be yet.
+func (m *Manager) reachable(ctx context.Context, st *state, b BE, dir string) (bool, error) {
+	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
+	return !slices.ContainsFunc(t, func(e mount.Entry) bool {
+		return e.Dir != "." && within(dir[1:], e.Dir) && lastAt(st.mounts, "/"+e.Dir).Dataset != e.Dataset
+	}), err
+}
+
+// newDataset is a filesystem to be made.
+type newDataset struct {
+	name  string
+	props zfs.Props
+}
+
+// bare are the properties of a dataset that holds others.
+func bare() zfs.Props { return zfs.Props{"canmount": "off", "mountpoint": "none"} }
+
+// makeStep makes datasets, each before what lies below it, with the operation's
+// mark.
+func (m *Manager) makeStep(id string, of []newDataset) journal.Step {
+	last := of[len(of)-1].name
+	return journal.Step{
+		Name: "make the dataset " + last,
+		Do: func(ctx context.Context) error {
+			for _, d := range of {
+				d.props[propOp] = id
+				if err := m.sys.ZFS.Create(ctx, d.name, d.props); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Undo: func(ctx context.Context) error {
+			for _, d := range slices.Backward(of) {
+				if err := m.destroyMade(ctx, d.name, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// zoneDatasets are those to make for a zone, without its root; the container too
+// where it is new.
+func zoneDatasets(container, zone string, newContainer bool) []newDataset {
+	path := container + "/" + zone
+	of := []newDataset{{path, bare()}, {path + "/ROOT", bare()}}
+	if newContainer {
+		of = append([]newDataset{{container, bare()}}, of...)
+	}
+	return of
+}
+
+// keepStep makes a zone's root count, by changes that commit together where one
+// pool has them all. Taking it back is for the process that did it: another one
+// finds by them that the operation has to go forward.
+func (m *Manager) keepStep(name string, do, undo func(context.Context) ([]zfs.Change, error)) journal.Step {
+	tried := false
+	set := func(ctx context.Context, changes func(context.Context) ([]zfs.Change, error)) error {
+		c, err := changes(ctx)
+		if err != nil {
+			return err
+		}
+		return m.sys.ZFS.Set(ctx, c)
+	}
+	return journal.Step{
+		Name: name,
+		Do: func(ctx context.Context) error {
+			tried = true
+			return set(ctx, do)
+		},
+		Undo: func(ctx context.Context) error {
+			if !tried {
+				return nil
+			}
+			return set(ctx, undo)
+		},
+	}
+}
+
+// marks are the changes that mark datasets, or take the mark off.
+func marks(id string, datasets ...string) []zfs.Change {
+	var changes []zfs.Change
+	for _, d := range datasets {
+		c := zfs.Change{Dataset: d, Inherit: []string{propOp}}
+		if id != "" {
+			c = zfs.Change{Dataset: d, Set: zfs.Props{propOp: id}}
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// zoneBE reads the marks of a zone's root; ok is false where it is not there.
+func (m *Manager) zoneBE(ctx context.Context, dataset string) (d zfs.Dataset, ok bool, err error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{dataset}, Props: []string{propOp, zones.PropParent, zones.PropActive}})
+	if zfs.Is(err, zfs.NotFound) {
+		return d, false, nil
+	} else if err != nil {
+		return d, false, err
+	}
+	return ds[0], true, nil
+}
+
+// keptZone tells whether a zone's root is whole, and the active one of a boot
+// environment.
+func (m *Manager) keptZone(ctx context.Context, dataset, uuid string) (bool, error) {
+	d, ok, err := m.zoneBE(ctx, dataset)
+	return ok && d.Local(propOp) == "" && d.Local(zones.PropParent) == uuid && d.Local(zones.PropActive) == "on", err
+}
+
+// orphan tells whether a zone BE belongs to no boot environment of this host.
+func (st *state) orphan(z zones.BE) bool {
+	return !slices.ContainsFunc(st.bes, func(b BE) bool { return z.Parent != "" && b.UUID == z.Parent })
+}
+
+// orphans are the zone BEs of a zone that belong to no boot environment of this
+// host. A pinned zone's root is none, wherever it was made.
+func (m *Manager) orphans(st *state, z zones.Zone) []zones.BE {
+	policy := m.policy(z.Name)
+	if policy == ZoneExcluded {
+		return nil
+	}
+	boots := ""
+	if policy == ZonePinned {
+		b, _ := st.running()
+		if root, err := pinned(z, b.UUID); err == nil {
+			boots = root.Dataset
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(z.BEs), func(b zones.BE) bool { return b.Dataset == boots || !st.orphan(b) })
+}
+
+// orphanNotes tell of zones with roots of no boot environment: one of them may hold
+// what was written last.
+func (m *Manager) orphanNotes(st *state) (notes []string) {
+	for _, z := range st.zones {
+		var names []string
+		for _, o := range m.orphans(st, z) {
+			names = append(names, o.Name)
+		}
+		if len(names) > 0 {
+			notes = append(notes, fmt.Sprintf("the zone %q has orphans (%s), which may be newer: snapbe zone attach %s compares them, snapbe zone destroy-orphans %s takes them away",
+				z.Name, strings.Join(names, ", "), z.Name, z.Name))
+		}
+	}
+	return notes
+}
+
+// parentName is how a zone BE's boot environment is called; "" for an orphan.
+func (st *state) parentName(z zones.BE) string {
+	for _, b := range st.bes {
+		if z.Parent != "" && b.UUID == z.Parent {
+			return b.Name
+		}
+	}
+	return ""
+}
+
+// orOrphan is parentName for a sentence.
+func (st *state) orOrphan(z zones.BE) string {
+	if name := st.parentName(z); name != "" {
+		return fmt.Sprintf("of %q", name)
+	}
+	return "an orphan of " + cmp.Or(z.Parent, "no boot environment")
+}
