@@ -142,8 +142,8 @@ var crashCases = []crashCase{
 	{"zone attach an orphan", func(t *testing.T, w *betest.World) {
 		zoned(t, w)
 		orphaned(t, w, "rpool/zones/web/ROOT/zbe")
-		set(t, w, "rpool/zones/web/ROOT/zbe/srv", zfs.Props{"canmount": "on"})
 		w.Host.Boot("rpool/ROOT/debian")
+		set(t, w, "rpool/zones/web/ROOT/zbe/srv", zfs.Props{"canmount": "on"})
 	}, be.ZoneAttach{Name: "web"}, false},
 	{"zone attach by a clone", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "new"})

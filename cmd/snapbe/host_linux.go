@@ -21,6 +21,7 @@ import (
 	"snapbe/internal/command"
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // units are snapbe's systemd units that an adopted host has enabled.
@@ -43,6 +44,7 @@ func openHost(o options) (lifecycle, func() error, error) {
 		Host: &host{run: run, config: o.Config},
 		Root: o.Root,
 
+		Zones:          zones.NewNspawn(run, func() (*os.Root, error) { return os.OpenRoot("/") }),
 		ShareSnapshots: o.ShareSnapshots,
 		LockFile:       "/run/snapbe/lock",
 		Command:        o.Command,

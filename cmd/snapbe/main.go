@@ -27,6 +27,7 @@ type lifecycle interface {
 	Status(ctx context.Context) (be.Status, error)
 	Check(ctx context.Context) ([]be.Problem, error)
 	Exec(ctx context.Context, x be.Exec) (code int, notes []string, err error)
+	Zones(ctx context.Context) (be.ZoneList, error)
 	Share(ctx context.Context) (be.ShareState, error)
 	ShareDiff(ctx context.Context, snap string) (against string, changes []sharedvar.Change, err error)
 }

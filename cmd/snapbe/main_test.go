@@ -25,6 +25,7 @@ type recorder struct {
 	bes      []be.BE
 	status   be.Status
 	problems []be.Problem
+	zones    be.ZoneList
 	share    be.ShareState
 	changes  []sharedvar.Change
 	code     int
@@ -64,6 +65,8 @@ func (r *recorder) Exec(_ context.Context, x be.Exec) (int, []string, error) {
 	r.exec = x
 	return r.code, nil, r.err
 }
+
+func (r *recorder) Zones(context.Context) (be.ZoneList, error) { return r.zones, r.err }
 
 func (r *recorder) Share(context.Context) (be.ShareState, error) { return r.share, r.err }
 
