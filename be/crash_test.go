@@ -150,6 +150,7 @@ var crashCases = []crashCase{
 		zoned(t, w)
 		w.Host.Boot("rpool/ROOT/new")
 	}, be.ZoneAttach{Name: "web"}, false},
+	{"zone attach one that was received", received, be.ZoneAttach{Name: "web"}, false},
 	{"zone attach another one", moved, be.ZoneAttach{Name: "web", ZBE: "zbe-1"}, false},
 	{"zone attach to one that does not run", func(t *testing.T, w *betest.World) {
 		do(t, w, be.Create{Name: "new"})

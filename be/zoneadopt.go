@@ -26,13 +26,11 @@ type ZoneAdopt struct {
 // adoptArgs are the record of an adoption.
 type adoptArgs struct {
 	Zone string `json:"zone"`
-	// Container is new where Made, and becomes one of the containers where Named.
+	// Container is new where Made, and becomes one of the containers where New.
 	Container string `json:"container"`
 	Made      bool   `json:"made,omitempty"`
-	Named     bool   `json:"named,omitempty"`
+	New       bool   `json:"new,omitempty"`
 	UUID      string `json:"uuid"`
-	// Root is the BE root container.
-	Root string `json:"root"`
 	// From is the machine's dataset; or, with Dir, the dataset in which that is
 	// the machine's directory.
 	From string `json:"from"`
@@ -64,7 +62,7 @@ func (r ZoneAdopt) plan(ctx context.Context, m *Manager) (*operation, error) {
 			return nil, refuse(Exists, "snapbe zone list shows it", "%s: it is a zone already", what)
 		}
 	}
-	args := adoptArgs{Zone: r.Name, UUID: b.UUID, Root: st.root}
+	args := adoptArgs{Zone: r.Name, UUID: b.UUID}
 	if err := m.findMachine(ctx, st, &args, what); err != nil {
 		return nil, err
 	}
@@ -90,7 +88,7 @@ func (m *Manager) findMachine(ctx context.Context, st *state, args *adoptArgs, w
 	dir := m.sys.Zones.RootDir(args.Zone)
 	at := mount.Mounted{}
 	for _, mnt := range st.mounts {
-		if within(dir, mnt.Dir) && len(mnt.Dir) >= len(at.Dir) || mnt.Dir == "/" {
+		if (within(dir, mnt.Dir) || mnt.Dir == "/") && len(mnt.Dir) >= len(at.Dir) {
 			at = mnt
 		}
 	}
@@ -180,7 +178,7 @@ func (r ZoneAdopt) place(ctx context.Context, m *Manager, st *state, args *adopt
 	case within(c, st.root) || st.bootRoot != "" && within(c, st.bootRoot) || within(c, args.From) && args.Dir == "" || strings.ContainsAny(c, ",@") || !strings.Contains(c, "/"):
 		return refuse(Invalid, "name a dataset such as "+pool+"/zones", "%s in %s: zones cannot lie there", what, c)
 	}
-	args.Named = !slices.Contains(st.zoneRoots, c)
+	args.New = !slices.Contains(st.zoneRoots, c)
 	_, there, err := m.byDataset(ctx, c)
 	if err != nil {
 		return err
@@ -198,27 +196,6 @@ func (r ZoneAdopt) place(ctx context.Context, m *Manager, st *state, args *adopt
 		return refuse(Invalid, "name another container", "%s in %s: the names of its datasets would be longer than ZFS allows", what, c)
 	}
 	return m.refuseDataset(ctx, c+"/"+args.Zone, what)
-}
-
-// nameChange adds the zone's container to those that zones lie in, or takes it
-// away again.
-func (m *Manager) nameChange(ctx context.Context, args adoptArgs, add bool) ([]zfs.Change, error) {
-	if !args.Named {
-		return nil, nil
-	}
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{args.Root}, Props: []string{propZones}})
-	if err != nil {
-		return nil, err
-	}
-	list := strings.FieldsFunc(ds[0].Local(propZones), func(r rune) bool { return r == ',' })
-	list = slices.DeleteFunc(list, func(c string) bool { return c == args.Container })
-	if add {
-		list = append(list, args.Container)
-	}
-	if len(list) == 0 {
-		return []zfs.Change{{Dataset: args.Root, Inherit: []string{propZones}}}, nil
-	}
-	return []zfs.Change{{Dataset: args.Root, Set: zfs.Props{propZones: strings.Join(list, ",")}}}, nil
 }
 
 // rootProps are those of a zone's new root, which holds what another dataset held.

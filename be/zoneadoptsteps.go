@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -78,13 +77,17 @@ func (m *Manager) copyMachineStep(op *operation, id string, args adoptArgs) jour
 			}
 			return err
 		},
-		Undo: func(ctx context.Context) error { return m.destroyMade(ctx, args.zbe(), id) },
+		Undo: func(ctx context.Context) error { return m.unmake(ctx, args.zbe(), id) },
 	}
 }
 
 // adoptKeepStep makes the zone count. The mark of its root tells whether it does.
 func (m *Manager) adoptKeepStep(id string, args adoptArgs) journal.Step {
 	var also []string
+	container := ""
+	if args.New {
+		container = args.Container
+	}
 	return m.keepStep("make it a zone",
 		func(ctx context.Context) ([]zfs.Change, error) {
 			give, err := m.giveChanges(ctx, args.zbe(), args.UUID, "", id)
@@ -92,23 +95,14 @@ func (m *Manager) adoptKeepStep(id string, args adoptArgs) journal.Step {
 				return nil, err
 			}
 			also = unmarked(give, args.zbe())
-			name, err := m.nameChange(ctx, args, true)
-			give = append(give, marks("", args.made()[1:]...)...)
-			if zfs.PoolOf(args.Root) == zfs.PoolOf(args.Container) {
-				return append(give, name...), err
-			}
-			if err := m.sys.ZFS.Set(ctx, give); err != nil {
-				return nil, err
-			}
-			return name, err
+			return m.naming(ctx, append(give, marks("", args.made()[1:]...)...), container)
 		},
 		func(ctx context.Context) ([]zfs.Change, error) {
 			back := takeBackChanges(args.zbe(), "", id, args.Was, also)
 			if args.Dir != "" { // made for it, with both properties
 				back = marks(id, args.zbe())
 			}
-			name, err := m.nameChange(ctx, args, false)
-			return slices.Concat(back, marks(id, args.made()[1:]...), name), err
+			return m.unnaming(ctx, append(back, marks(id, args.made()[1:]...)...), container)
 		})
 }
 

@@ -38,6 +38,9 @@ type ZoneAttach struct {
 	// ZBE is the zone BE to take; "" takes the only one there is.
 	ZBE     string
 	Choices []AttachChoice
+	// Container is where the zone was received, if no other zone of this host is
+	// there yet; "" is POOL/zones.
+	Container string
 }
 
 func (r ZoneAttach) has(c AttachChoice) bool { return slices.Contains(r.Choices, c) }
@@ -54,6 +57,8 @@ type takeArgs struct {
 	Shown bool   `json:"shown,omitempty"`
 	Show  bool   `json:"show,omitempty"`
 	Was   tame   `json:"was"`
+	// New is the container of the zone, where that is the first one in it.
+	New string `json:"new,omitempty"`
 
 	recovering bool
 }
@@ -93,7 +98,7 @@ func (r ZoneAttach) find(ctx context.Context, m *Manager, what string) (*state, 
 	if err != nil {
 		return nil, b, zones.Zone{}, err
 	}
-	z, err := st.zone(r.Name, what)
+	z, err := r.findZone(ctx, m, st, what)
 	if err != nil {
 		return nil, b, z, err
 	}
@@ -110,6 +115,31 @@ func (r ZoneAttach) find(ctx context.Context, m *Manager, what string) (*state, 
 		}
 	}
 	return st, b, z, err
+}
+
+// findZone finds the zone, also where it was received to this host as its first.
+func (r ZoneAttach) findZone(ctx context.Context, m *Manager, st *state, what string) (zones.Zone, error) {
+	z, err := st.zone(r.Name, what)
+	c := cmp.Or(r.Container, zfs.PoolOf(st.root)+"/zones")
+	if err == nil || slices.Contains(st.zoneRoots, c) {
+		return z, err
+	}
+	if _, there, failed := m.byDataset(ctx, c); failed != nil || !there {
+		return z, cmp.Or(failed, err)
+	}
+	st.zonesMore = []string{c}
+	if err := m.readZones(ctx, st); err != nil {
+		return z, err
+	}
+	return st.zone(r.Name, what)
+}
+
+// newContainer is the container of a zone that is the first one there.
+func (st *state) newContainer(z zones.Zone) string {
+	if c := parent(z.Dataset); slices.Contains(st.zonesMore, c) {
+		return c
+	}
+	return ""
 }
 
 // candidates are the zone BEs that a boot environment's root may be made of. One
@@ -168,11 +198,11 @@ func (r ZoneAttach) give(ctx context.Context, m *Manager, st *state, b BE, z zon
 	}
 	if !mine || r.has(ForceClone) {
 		args := rootArgs{Kind: "zone-attach-clone", Zone: z.Name, From: chosen.Dataset, To: parent(chosen.Dataset) + "/" + nextName(chosen.Name, z.Names()),
-			Snap: m.autoSnap(), UUID: b.UUID, Off: active.Name, Shown: at != "" && at == active.Dataset, Show: b.Running}
+			Snap: m.autoSnap(), UUID: b.UUID, Off: active.Name, Shown: at != "" && at == active.Dataset, Show: b.Running, New: st.newContainer(z)}
 		return m.planRoot(ctx, args, what)
 	}
 	return m.planTake(ctx, st, b, z, chosen, takeArgs{Zone: z.Name, Root: chosen.Dataset, UUID: b.UUID, Off: active.Name,
-		Shown: at != "" && at == active.Dataset, Show: b.Running}, what)
+		Shown: at != "" && at == active.Dataset, Show: b.Running, New: st.newContainer(z)}, what)
 }
 
 func (m *Manager) planTake(ctx context.Context, st *state, b BE, z zones.Zone, chosen zones.BE, args takeArgs, what string) (*operation, error) {
@@ -209,11 +239,14 @@ func (m *Manager) takeOperation(id string, args takeArgs) *operation {
 	op.add(m.keepStep("make it the one that boots",
 		func(ctx context.Context) ([]zfs.Change, error) {
 			c, err := m.giveChanges(ctx, args.Root, args.UUID, off, id)
+			if err != nil {
+				return nil, err
+			}
 			also = unmarked(c, args.Root)
-			return c, err
+			return m.naming(ctx, c, args.New)
 		},
-		func(context.Context) ([]zfs.Change, error) {
-			return takeBackChanges(args.Root, off, id, args.Was, also), nil
+		func(ctx context.Context) ([]zfs.Change, error) {
+			return m.unnaming(ctx, takeBackChanges(args.Root, off, id, args.Was, also), args.New)
 		}))
 	if args.Show {
 		old := ""
@@ -224,7 +257,7 @@ func (m *Manager) takeOperation(id string, args takeArgs) *operation {
 	}
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		ok, err := m.keptZone(ctx, args.Root, args.UUID)
-		return 2, ok, err
+		return 1, ok, err // once more: with two pools it is not all or none
 	}
 	return op
 }
@@ -258,4 +291,3 @@ func (r ZoneAttach) thenDestroy(ctx context.Context, m *Manager, st *state, z zo
 	op.plan.Frees = cmp.Or(op.plan.Frees, then.plan.Frees)
 	return nil
 }
-

@@ -178,4 +178,3 @@ func (c *rootClone) settingsStep() journal.Step {
 		},
 	}
 }
-

@@ -1,6 +1,7 @@
 package be_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -58,6 +59,14 @@ func moved(t *testing.T, w *betest.World) {
 	set(t, w, "rpool/zones/web/ROOT/zbe-1", zfs.Props{"canmount": "noauto", "mountpoint": "/", zones.PropActive: "on"})
 	orphaned(t, w, "rpool/zones/web/ROOT/zbe-1")
 	w.Put("rpool/zones/web/ROOT/zbe-1", "root/my_marker_file", "I was here\n")
+}
+
+// received is a host that has no zones, and was sent one.
+func received(t *testing.T, w *betest.World) {
+	t.Helper()
+	w.AddZone("rpool/zones", "web")
+	orphaned(t, w, "rpool/zones/web/ROOT/zbe")
+	require.NoError(t, w.ZFS.Set(t.Context(), []zfs.Change{{Dataset: "rpool/ROOT", Inherit: []string{"org.snapbe:zones"}}}))
 }
 
 // upgraded is a host that runs a second boot environment, in which a zone has
@@ -356,4 +365,58 @@ func TestZonesKeepWhenTheyBooted(t *testing.T) {
 		_, err := time.Parse(time.RFC3339, p[zones.PropBooted].Value)
 		assert.NoError(t, err)
 	}
+}
+
+// TestZoneOnAnotherPool: what commits there does not commit with the boot
+// environments; cut off anywhere, a zone is adopted or attached, or it is not.
+func TestZoneOnAnotherPool(t *testing.T) {
+	for name, c := range map[string]crashCase{
+		"adopt": {"", machine, be.ZoneAdopt{Name: "mail", Container: "bpool/zones"}, false},
+		"attach": {"", func(t *testing.T, w *betest.World) {
+			w.AddZone("bpool/zones", "web")
+			orphaned(t, w, "bpool/zones/web/ROOT/zbe")
+			require.NoError(t, w.ZFS.Set(t.Context(), []zfs.Change{{Dataset: "rpool/ROOT", Inherit: []string{"org.snapbe:zones"}}}))
+		}, be.ZoneAttach{Name: "web", Container: "bpool/zones"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world := c.prepare(t, layouts["split"])
+			w := world()
+			before := w.Capture()
+			require.False(t, cut(t, w, c.request, -1))
+			after := w.Capture()
+			assert.Equal(t, []string{"bpool/zones"}, status(t, w).ZonesIn)
+			for n := 1; ; n++ {
+				w := world()
+				if !cut(t, w, c.request, n) {
+					break
+				}
+				cutRecovery(t, w, before, after, n, false)
+				cutRecovery(t, w, unmounted(before), unmounted(after), n, true)
+			}
+		})
+	}
+}
+
+// TestZoneUndoneLeavesNothing: not even an empty machine, which would have the
+// name; and what another tool has snapshotted meanwhile goes along.
+func TestZoneUndoneLeavesNothing(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	boom := errors.New("input/output error")
+	w.Stop = func(what string, _ int) error {
+		if what == "attach" {
+			snapshot(t, w, "rpool/zones/web2@auto", "rpool/zones/web2/ROOT@auto", "rpool/zones/web2/ROOT/zbe@auto")
+			return boom
+		}
+		return nil
+	}
+	_, err := try(t, w, be.ZoneClone{From: "web", Name: "web2"})
+	require.ErrorIs(t, err, boom)
+	w.Reset()
+	assert.False(t, exists(w, "rpool/zones/web2"))
+	assert.Empty(t, w.Zones.Settings)
+	assert.Empty(t, status(t, w).Pending)
+	dataset, in := machinesIn(w)
+	assert.NoDirExists(t, filepath.Join(w.ZFS.Dir(dataset), in, "web2"))
+	do(t, w, be.ZoneClone{From: "web", Name: "web2"})
 }

@@ -108,12 +108,7 @@ func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t 
 // makeZoneDir makes the directory of the running boot environment that a zone is
 // mounted at. One that has something in it is no mount point but a machine.
 func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
-	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
-	if err != nil {
-		return err
-	}
-	t = slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && !within(dir, e.Dir) })
-	return m.viewTree(t, false, func(root *treecopy.Tree) error {
+	return m.withZoneDir(ctx, b, dir, func(root *treecopy.Tree) error {
 		at := ""
 		for _, name := range strings.Split(dir, "/") {
 			at = path.Join(at, name)
@@ -136,5 +131,34 @@ func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
 			err = refuse(Failed, "snapbe zone adopt makes a zone of it under another name; or remove it", "mount at /%s: the directory is not empty", dir)
 		}
 		return err
+	})
+}
+
+// withZoneDir shows f as much of a boot environment as a zone's directory lies in.
+func (m *Manager) withZoneDir(ctx context.Context, b BE, dir string, f func(*treecopy.Tree) error) error {
+	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
+	if err != nil {
+		return err
+	}
+	t = slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && !within(dir, e.Dir) })
+	return m.viewTree(t, false, f)
+}
+
+// removeZoneDir removes the empty mount point of a zone that there is no more.
+func (m *Manager) removeZoneDir(ctx context.Context, zone string) error {
+	running, err := m.sys.Host.Root()
+	if err != nil || running == "" {
+		return err
+	}
+	dir := m.sys.Zones.RootDir(zone)[1:]
+	return m.withZoneDir(ctx, BE{Dataset: running}, dir, func(root *treecopy.Tree) error {
+		names, err := root.Names(dir)
+		if err != nil || len(names) > 0 {
+			if absent(err) {
+				return nil
+			}
+			return err
+		}
+		return root.Remove(dir)
 	})
 }

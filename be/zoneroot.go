@@ -1,9 +1,7 @@
 package be
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -146,13 +144,38 @@ func (m *Manager) makeStep(id string, of []newDataset) journal.Step {
 		},
 		Undo: func(ctx context.Context) error {
 			for _, d := range slices.Backward(of) {
-				if err := m.destroyMade(ctx, d.name, id); err != nil {
+				if err := m.unmake(ctx, d.name, id); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
+}
+
+// unmake destroys a dataset that the operation made. Snapshots that another tool
+// has made of it meanwhile, as of everything, go along.
+func (m *Manager) unmake(ctx context.Context, name, id string) error {
+	d, ok, err := m.byDataset(ctx, name)
+	if err != nil || !ok {
+		return err
+	}
+	if d.Local(propOp) == id {
+		snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{name}, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"type"}})
+		if err != nil {
+			return err
+		}
+		var own []string
+		for _, s := range snaps {
+			if parent(s.Name) == name {
+				own = append(own, s.Name)
+			}
+		}
+		if err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: own}); err != nil {
+			return err
+		}
+	}
+	return m.destroyMade(ctx, name, id)
 }
 
 // zoneDatasets are those to make for a zone, without its root; the container too
@@ -193,6 +216,53 @@ func (m *Manager) keepStep(name string, do, undo func(context.Context) ([]zfs.Ch
 	}
 }
 
+// naming adds a container to those that zones lie in, with other changes: in one
+// transaction group where it is on the pool of the boot environments, else after
+// them. "" is none.
+func (m *Manager) naming(ctx context.Context, changes []zfs.Change, container string) ([]zfs.Change, error) {
+	name, err := m.nameChange(ctx, container, true)
+	if err != nil || len(name) == 0 || zfs.Atomic(slices.Concat(changes, name)) {
+		return slices.Concat(changes, name), err
+	}
+	if err := m.sys.ZFS.Set(ctx, changes); err != nil {
+		return nil, err
+	}
+	return name, nil
+}
+
+// unnaming undoes naming.
+func (m *Manager) unnaming(ctx context.Context, changes []zfs.Change, container string) ([]zfs.Change, error) {
+	name, err := m.nameChange(ctx, container, false)
+	return slices.Concat(changes, name), err
+}
+
+func (m *Manager) nameChange(ctx context.Context, container string, add bool) ([]zfs.Change, error) {
+	if container == "" {
+		return nil, nil
+	}
+	root, _, err := m.rootContainer()
+	if err != nil {
+		return nil, err
+	}
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propZones}})
+	if err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(zoneContainers(ds[0]), func(c string) bool { return c == container })
+	if add {
+		list = append(list, container)
+	}
+	if len(list) == 0 {
+		return []zfs.Change{{Dataset: root, Inherit: []string{propZones}}}, nil
+	}
+	return []zfs.Change{{Dataset: root, Set: zfs.Props{propZones: strings.Join(list, ",")}}}, nil
+}
+
+// zoneContainers are the datasets that zones lie in.
+func zoneContainers(root zfs.Dataset) []string {
+	return strings.FieldsFunc(root.Local(propZones), func(r rune) bool { return r == ',' })
+}
+
 // marks are the changes that mark datasets, or take the mark off.
 func marks(id string, datasets ...string) []zfs.Change {
 	var changes []zfs.Change
@@ -222,60 +292,4 @@ func (m *Manager) zoneBE(ctx context.Context, dataset string) (d zfs.Dataset, ok
 func (m *Manager) keptZone(ctx context.Context, dataset, uuid string) (bool, error) {
 	d, ok, err := m.zoneBE(ctx, dataset)
 	return ok && d.Local(propOp) == "" && d.Local(zones.PropParent) == uuid && d.Local(zones.PropActive) == "on", err
-}
-
-// orphan tells whether a zone BE belongs to no boot environment of this host.
-func (st *state) orphan(z zones.BE) bool {
-	return !slices.ContainsFunc(st.bes, func(b BE) bool { return z.Parent != "" && b.UUID == z.Parent })
-}
-
-// orphans are the zone BEs of a zone that belong to no boot environment of this
-// host. A pinned zone's root is none, wherever it was made.
-func (m *Manager) orphans(st *state, z zones.Zone) []zones.BE {
-	policy := m.policy(z.Name)
-	if policy == ZoneExcluded {
-		return nil
-	}
-	boots := ""
-	if policy == ZonePinned {
-		b, _ := st.running()
-		if root, err := pinned(z, b.UUID); err == nil {
-			boots = root.Dataset
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(z.BEs), func(b zones.BE) bool { return b.Dataset == boots || !st.orphan(b) })
-}
-
-// orphanNotes tell of zones with roots of no boot environment: one of them may hold
-// what was written last.
-func (m *Manager) orphanNotes(st *state) (notes []string) {
-	for _, z := range st.zones {
-		var names []string
-		for _, o := range m.orphans(st, z) {
-			names = append(names, o.Name)
-		}
-		if len(names) > 0 {
-			notes = append(notes, fmt.Sprintf("the zone %q has orphans (%s), which may be newer: snapbe zone attach %s compares them, snapbe zone destroy-orphans %s takes them away",
-				z.Name, strings.Join(names, ", "), z.Name, z.Name))
-		}
-	}
-	return notes
-}
-
-// parentName is how a zone BE's boot environment is called; "" for an orphan.
-func (st *state) parentName(z zones.BE) string {
-	for _, b := range st.bes {
-		if z.Parent != "" && b.UUID == z.Parent {
-			return b.Name
-		}
-	}
-	return ""
-}
-
-// orOrphan is parentName for a sentence.
-func (st *state) orOrphan(z zones.BE) string {
-	if name := st.parentName(z); name != "" {
-		return fmt.Sprintf("of %q", name)
-	}
-	return "an orphan of " + cmp.Or(z.Parent, "no boot environment")
 }

@@ -29,6 +29,8 @@ type rootArgs struct {
 	Show  bool   `json:"show,omitempty"`
 	// Src is the zone whose machine is cloned, where the zone is a new one.
 	Src string `json:"src,omitempty"`
+	// New is the container of the zone, where that is the first one in it.
+	New string `json:"new,omitempty"`
 
 	recovering bool
 }
@@ -121,11 +123,15 @@ func (c *rootClone) operation() *operation {
 		if args.Shown {
 			old = c.off()
 		}
-		op.add(m.showStep(args.Zone, args.To, old, args.recovering))
+		show := m.showStep(args.Zone, args.To, old, args.recovering)
+		if args.Src != "" { // or the name is taken by an empty machine
+			show.Undo = then(show.Undo, func(ctx context.Context) error { return m.removeZoneDir(ctx, args.Zone) })
+		}
+		op.add(show)
 	}
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		ok, err := m.keptZone(ctx, args.To, args.UUID)
-		return kept + 1, ok, err
+		return kept, ok, err // once more: with two pools it is not all or none
 	}
 	return op
 }
@@ -163,9 +169,9 @@ func (c *rootClone) keep(ctx context.Context) ([]zfs.Change, error) {
 	if err := c.m.sys.ZFS.Set(ctx, c.held); err != nil {
 		return nil, err
 	}
-	return slices.Concat(marks("", c.made()...), activeChange(c.off(), "off")), nil
+	return c.m.naming(ctx, slices.Concat(marks("", c.made()...), activeChange(c.off(), "off")), c.args.New)
 }
 
-func (c *rootClone) unkeep(context.Context) ([]zfs.Change, error) {
-	return slices.Concat(marks(c.id, c.made()...), activeChange(c.off(), "on")), nil
+func (c *rootClone) unkeep(ctx context.Context) ([]zfs.Change, error) {
+	return c.m.unnaming(ctx, slices.Concat(marks(c.id, c.made()...), activeChange(c.off(), "on")), c.args.New)
 }

@@ -71,7 +71,7 @@ type BE struct {
 	// Booted is when it was last put where the zone boots; zero where it never
 	// was.
 	Booted time.Time `json:"booted,omitzero"`
-	Origin   string    `json:"origin,omitempty"`
+	Origin string    `json:"origin,omitempty"`
 	// Unfinished is the operation that made it and has not ended.
 	Unfinished string `json:"unfinished,omitempty"`
 

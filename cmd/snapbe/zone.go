@@ -109,10 +109,11 @@ func (c *zoneAdoptCmd) Run(a *app) error {
 }
 
 type zoneAttachCmd struct {
-	Name    string   `arg:"" name:"zone" complete:"zone" help:"The zone."`
-	BE      string   `name:"be" placeholder:"BE" complete:"be" help:"The BE; without it, the one that runs."`
-	ZBE     string   `name:"zbe" placeholder:"ZBE" complete:"none" help:"The root to take, by its name in zone list."`
-	Choices []string `name:"choice" short:"x" placeholder:"CHOICE" enum:"attach-last-booted-zbe,force-zbe-clone,deny-zbe-clone,destroy-orphan-zbes" help:"As with zoneadm attach: attach-last-booted-zbe, force-zbe-clone, deny-zbe-clone or destroy-orphan-zbes; may be given several times."`
+	Name      string   `arg:"" name:"zone" complete:"zone" help:"The zone."`
+	BE        string   `name:"be" placeholder:"BE" complete:"be" help:"The BE; without it, the one that runs."`
+	ZBE       string   `name:"zbe" placeholder:"ZBE" complete:"none" help:"The root to take, by its name in zone list."`
+	Container string   `placeholder:"DATASET" complete:"dataset" help:"Where the zone was received, if no other zone of this host is there; without it, zones on the pool."`
+	Choices   []string `name:"choice" short:"x" placeholder:"CHOICE" enum:"attach-last-booted-zbe,force-zbe-clone,deny-zbe-clone,destroy-orphan-zbes" help:"As with zoneadm attach: attach-last-booted-zbe, force-zbe-clone, deny-zbe-clone or destroy-orphan-zbes; may be given several times."`
 	asking
 }
 
@@ -123,7 +124,7 @@ func (zoneAttachCmd) Help() string {
 
 // Run attaches a zone. What goes for good is asked about.
 func (c *zoneAttachCmd) Run(a *app) error {
-	r := be.ZoneAttach{Name: c.Name, BE: c.BE, ZBE: c.ZBE}
+	r := be.ZoneAttach{Name: c.Name, BE: c.BE, ZBE: c.ZBE, Container: c.Container}
 	ask := false
 	for _, x := range c.Choices {
 		r.Choices = append(r.Choices, be.AttachChoice(x))
@@ -144,7 +145,9 @@ func (zoneFailbackCmd) Help() string {
 }
 
 // Run fails one zone back.
-func (c *zoneFailbackCmd) Run(a *app) error { return a.change(be.ZoneFailback{Name: c.Name}, c.changing) }
+func (c *zoneFailbackCmd) Run(a *app) error {
+	return a.change(be.ZoneFailback{Name: c.Name}, c.changing)
+}
 
 type zoneCloneCmd struct {
 	From string `arg:"" name:"zone" complete:"zone" help:"The zone to clone."`
