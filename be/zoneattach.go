@@ -111,7 +111,7 @@ func (r ZoneAttach) find(ctx context.Context, m *Manager, what string) (*state, 
 	if b.Running {
 		err = m.refuseUp(ctx, z.Name, what)
 		if err == nil {
-			err = m.refuseOther(st, z, what)
+			err = m.refuseOther(ctx, st, b, z, what)
 		}
 	}
 	return st, b, z, err
@@ -176,6 +176,9 @@ func (r ZoneAttach) choose(ctx context.Context, m *Manager, st *state, b BE, z z
 	}
 	notes, newest := m.compareRoots(ctx, st, of)
 	hint := fmt.Sprintf("snapbe zone attach --zbe %s %s takes the one with the newest files; --zbe NAME another one", newest, z.Name)
+	if r.Container != "" {
+		hint = strings.Replace(hint, "attach ", "attach --container "+r.Container+" ", 1)
+	}
 	if r.BE != "" {
 		hint = strings.Replace(hint, "attach ", "attach --be "+b.Name+" ", 1)
 	}

@@ -161,6 +161,35 @@ func TestZoneAttachRefuses(t *testing.T) {
 		"snapbe zone list shows those that there are; snapbe zone adopt makes one of a machine"})
 	refused(t, w, be.ZoneAttach{Name: "web", ZBE: "zbe-9"}, refusal{be.NotFound, `attach the zone "web": it has no zone BE "zbe-9" that is whole`,
 		"snapbe zone list shows those that there are"})
+	refused(t, w, be.ZoneAttach{Name: "web", ZBE: "zbe", Choices: []be.AttachChoice{be.AttachLastBooted}}, refusal{be.Invalid,
+		`attach the zone "web": the choices contradict each other`, "give one of the two"})
 	w.Zones.Machines = []zones.Machine{{Name: "web", State: zones.Running}}
 	refused(t, w, be.ZoneAttach{Name: "web", ZBE: "zbe-1"}, refusal{be.Busy, `attach the zone "web": it is running`, "machinectl poweroff web"})
+}
+
+// TestZoneAttachBesideAMachine: what the directory of a zone has in it in another
+// boot environment, such as the machine before it was adopted, is not hidden.
+func TestZoneAttachBesideAMachine(t *testing.T) {
+	w := onePool(t)
+	machine(t, w)
+	do(t, w, be.Create{Name: "old"})
+	do(t, w, be.ZoneAdopt{Name: "mail"})
+	w.Host.Boot("rpool/ROOT/old")
+	refused(t, w, be.ZoneAttach{Name: "mail"}, refusal{be.Failed, `attach the zone "mail": /var/lib/machines/mail is not empty`,
+		"move away what is in it, such as the machine as it was before it became a zone"})
+	assert.Equal(t, "a letter\n", w.File("rpool/ROOT/old", "var/lib/machines/mail/srv/letter"))
+	assert.Equal(t, "a letter\n", w.File("rpool/zones/mail/ROOT/zbe", "srv/letter"))
+}
+
+// TestZoneMountGoesOn: a zone that cannot be mounted is named and withheld, and the
+// others start.
+func TestZoneMountGoesOn(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	w.Host.Boot("rpool/ROOT/debian")
+	w.Put("rpool/ROOT/debian", "var/lib/machines/web/x", "x")
+	_, err := try(t, w, be.ZoneMount{})
+	require.ErrorContains(t, err, `the zone "web": mount at /var/lib/machines/web: the directory is not empty`)
+	assert.Equal(t, "rpool/zones/db/ROOT/zbe", zoneRoot(w, "db"))
+	assert.Equal(t, []string{"web"}, w.Zones.Withheld)
 }

@@ -38,7 +38,7 @@ func (r ZoneFailback) plan(ctx context.Context, m *Manager) (*operation, error) 
 	if err := m.refuseUp(ctx, z.Name, what); err != nil {
 		return nil, err
 	}
-	if err := m.refuseOther(st, z, what); err != nil {
+	if err := m.refuseOther(ctx, st, b, z, what); err != nil {
 		return nil, err
 	}
 	at := lastAt(st.mounts, m.sys.Zones.RootDir(z.Name)).Dataset

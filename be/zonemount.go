@@ -45,7 +45,8 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	})
 	if len(todo) > 0 {
 		op.add(journal.Step{Name: "mount the roots of " + count(len(todo), "zone"), Do: func(ctx context.Context) error {
-			return m.mountZones(ctx, st, b, todo)
+			op.late = explain(what, m.mountZones(ctx, st, b, todo)) // the others are withheld all the same
+			return nil
 		}})
 	}
 	op.add(journal.Step{Name: "let no zone start that has none", Do: func(ctx context.Context) error {
@@ -108,7 +109,7 @@ func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t 
 // makeZoneDir makes the directory of the running boot environment that a zone is
 // mounted at. One that has something in it is no mount point but a machine.
 func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
-	return m.withZoneDir(ctx, b, dir, func(root *treecopy.Tree) error {
+	return m.withZoneDir(ctx, b, dir, false, func(root *treecopy.Tree) error {
 		at := ""
 		for _, name := range strings.Split(dir, "/") {
 			at = path.Join(at, name)
@@ -135,13 +136,13 @@ func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
 }
 
 // withZoneDir shows f as much of a boot environment as a zone's directory lies in.
-func (m *Manager) withZoneDir(ctx context.Context, b BE, dir string, f func(*treecopy.Tree) error) error {
+func (m *Manager) withZoneDir(ctx context.Context, b BE, dir string, readOnly bool, f func(*treecopy.Tree) error) error {
 	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
 	if err != nil {
 		return err
 	}
 	t = slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && !within(dir, e.Dir) })
-	return m.viewTree(t, false, f)
+	return m.viewTree(t, readOnly, f)
 }
 
 // removeZoneDir removes the empty mount point of a zone that there is no more.
@@ -151,7 +152,7 @@ func (m *Manager) removeZoneDir(ctx context.Context, zone string) error {
 		return err
 	}
 	dir := m.sys.Zones.RootDir(zone)[1:]
-	return m.withZoneDir(ctx, BE{Dataset: running}, dir, func(root *treecopy.Tree) error {
+	return m.withZoneDir(ctx, BE{Dataset: running}, dir, false, func(root *treecopy.Tree) error {
 		names, err := root.Names(dir)
 		if err != nil || len(names) > 0 {
 			if absent(err) {

@@ -7,6 +7,7 @@ import (
 
 	"snapbe/internal/journal"
 	"snapbe/internal/mount"
+	"snapbe/internal/treecopy"
 	"snapbe/internal/zfs"
 	"snapbe/zones"
 )
@@ -42,12 +43,23 @@ func (m *Manager) refuseUp(ctx context.Context, name, what string) error {
 	return nil
 }
 
-// refuseOther refuses a zone at whose directory something else is mounted than one
-// of its roots.
-func (m *Manager) refuseOther(st *state, z zones.Zone, what string) error {
+// refuseOther refuses a zone at whose directory something else shows than one of
+// its roots.
+func (m *Manager) refuseOther(ctx context.Context, st *state, b BE, z zones.Zone, what string) error {
 	dir := m.sys.Zones.RootDir(z.Name)
 	at := lastAt(st.mounts, dir)
-	if at.Dataset == "" || slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset }) {
+	if at.Dataset == "" {
+		return m.withZoneDir(ctx, b, dir[1:], true, func(t *treecopy.Tree) error {
+			names, err := t.Names(dir[1:])
+			if absent(err) || err == nil && len(names) == 0 {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			return refuse(Failed, "move away what is in it, such as the machine as it was before it became a zone", "%s: %s is not empty", what, dir)
+		})
+	}
+	if slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset }) {
 		return nil
 	}
 	return refuse(Busy, "umount "+dir, "%s: %s is mounted at %s", what, at.Dataset, dir)
