@@ -188,6 +188,32 @@ var crashCases = []crashCase{
 		zoned(t, w)
 		do(t, w, be.Create{Name: "be-2"})
 	}, be.Destroy{Name: "be-2"}, false},
+	{"zone adopt a directory", machine, be.ZoneAdopt{Name: "mail"}, false},
+	{"zone adopt one more", func(t *testing.T, w *betest.World) {
+		zoned(t, w)
+		machine(t, w)
+	}, be.ZoneAdopt{Name: "mail"}, false},
+	{"zone adopt a dataset", machineDataset, be.ZoneAdopt{Name: "mail"}, false},
+	{"zone attach an orphan", func(t *testing.T, w *betest.World) {
+		zoned(t, w)
+		orphaned(t, w, "rpool/zones/web/ROOT/zbe")
+		w.Host.Boot("rpool/ROOT/debian")
+		set(t, w, "rpool/zones/web/ROOT/zbe/srv", zfs.Props{"canmount": "on"})
+	}, be.ZoneAttach{Name: "web"}, false},
+	{"zone attach by a clone", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "new"})
+		zoned(t, w)
+		w.Host.Boot("rpool/ROOT/new")
+	}, be.ZoneAttach{Name: "web"}, false},
+	{"zone attach one that was received", received, be.ZoneAttach{Name: "web"}, false},
+	{"zone attach another one", moved, be.ZoneAttach{Name: "web", ZBE: "zbe-1"}, false},
+	{"zone attach to one that does not run", func(t *testing.T, w *betest.World) {
+		do(t, w, be.Create{Name: "new"})
+		zoned(t, w)
+	}, be.ZoneAttach{Name: "web", BE: "new"}, false},
+	{"zone failback", upgraded, be.ZoneFailback{Name: "web"}, false},
+	{"zone clone", zoned, be.ZoneClone{From: "web", Name: "web2"}, false},
+	{"zone destroy orphans", manyOrphans, be.ZoneDestroyOrphans{Snapshots: true}, false},
 	{"destroy one with snapshots of the share", func(t *testing.T, w *betest.World) {
 		shared(t, w)
 		do(t, w, be.Create{Name: "be-2"})

@@ -424,18 +424,7 @@ func (c *creation) history(src BE) history {
 func (c *creation) clones(src BE, ds []zfs.Dataset, r Create) []zfs.Clone {
 	out := make([]zfs.Clone, 0, len(ds))
 	for _, d := range ds {
-		props := zfs.Props{}
-		for name, p := range d.Props {
-			if (p.Source == zfs.SourceLocal || p.Source == zfs.SourceReceived) && !notCopied[name] {
-				props[name] = p.Value
-			}
-		}
-		if d.Kind == zfs.Filesystem {
-			props["canmount"] = "noauto"
-			if d.Local("canmount") == "off" {
-				props["canmount"] = "off"
-			}
-		}
+		props := copiedProps(d)
 		switch d.Name {
 		case c.args.From:
 			maps.Copy(props, r.Props)
@@ -461,6 +450,23 @@ func (c *creation) clones(src BE, ds []zfs.Dataset, r Create) []zfs.Clone {
 		out = append(out, zfs.Clone{Snapshot: d.Name + "@" + c.args.Snap, Target: c.target(d.Name), Props: props})
 	}
 	return out
+}
+
+// copiedProps are what a clone of a dataset is given.
+func copiedProps(d zfs.Dataset) zfs.Props {
+	props := zfs.Props{}
+	for name, p := range d.Props {
+		if (p.Source == zfs.SourceLocal || p.Source == zfs.SourceReceived) && !notCopied[name] {
+			props[name] = p.Value
+		}
+	}
+	if d.Kind == zfs.Filesystem {
+		props["canmount"] = "noauto"
+		if d.Local("canmount") == "off" {
+			props["canmount"] = "off"
+		}
+	}
+	return props
 }
 
 func (c *creation) cloneStep(clones []zfs.Clone) journal.Step {

@@ -41,6 +41,8 @@ type destroyArgs struct {
 	// the end. Where something appeared below the boot dataset meanwhile, such
 	// as another tool's periodic snapshot, that dataset is left.
 	recovering bool
+	// also are roots that go too, each before what it was cloned from.
+	also []string
 }
 
 // upto is the bound for a root; one without a bound has none yet.
@@ -262,7 +264,7 @@ func (t *taking) dataset(d zfs.Dataset) error {
 	t.gone = append(t.gone, d)
 	t.rem.frees += number(d.Value("usedbydataset")) + number(d.Value("usedbyrefreservation"))
 	snaps := t.snaps[d.Name]
-	at, clone := t.youngestOrigin(snaps)
+	at, clone := youngestOrigin(snaps, t.stays)
 	if clone != "" {
 		t.rem.Promote = append(t.rem.Promote, clone)
 		t.rem.notes = append(t.rem.notes, "promotes "+clone)
@@ -278,12 +280,17 @@ func (t *taking) dataset(d zfs.Dataset) error {
 	return nil
 }
 
-// youngestOrigin finds the youngest snapshot with a clone outside the tree;
-// at is -1 where there is none. The snapshots come oldest first.
-func (t *taking) youngestOrigin(snaps []zfs.Dataset) (at int, clone string) {
+// stays tells whether a clone is there when the tree has gone; "" is none.
+func (t *taking) stays(clone string) bool {
+	return clone != "" && !t.takes(clone) && !slices.ContainsFunc(t.args.also, func(root string) bool { return within(clone, root) })
+}
+
+// youngestOrigin finds the youngest snapshot with a clone that stays; at is -1
+// where there is none. The snapshots come oldest first.
+func youngestOrigin(snaps []zfs.Dataset, stays func(clone string) bool) (at int, clone string) {
 	for i, s := range slices.Backward(snaps) {
 		for _, c := range strings.Split(s.Value("clones"), ",") {
-			if c != "" && !t.takes(c) {
+			if stays(c) {
 				return i, c
 			}
 		}
@@ -301,7 +308,7 @@ func (t *taking) moved(snaps []zfs.Dataset, clone string) {
 		_, snap, _ := splitName(s.Name)
 		t.moves[clone] = append(t.moves[clone], snap)
 		needed := slices.ContainsFunc(strings.Split(s.Value("clones"), ","), func(c string) bool {
-			return c != "" && c != clone && !t.takes(c)
+			return c != clone && t.stays(c)
 		})
 		if !needed && s.Local(propOp) != "" && number(s.Value("userrefs")) == 0 {
 			t.after = append(t.after, clone+"@"+snap)
@@ -366,8 +373,9 @@ func (t *taking) origins(ctx context.Context) error {
 		return err
 	}
 	for _, o := range ds {
-		other := slices.ContainsFunc(strings.Split(o.Value("clones"), ","), func(c string) bool { return c != "" && !t.takes(c) })
-		if other || t.takes(o.Name) || number(o.Value("userrefs")) > 0 {
+		other := slices.ContainsFunc(strings.Split(o.Value("clones"), ","), t.stays)
+		also := slices.ContainsFunc(t.args.also, func(root string) bool { return within(parent(o.Name), root) })
+		if other || also || t.takes(parent(o.Name)) || number(o.Value("userrefs")) > 0 {
 			continue
 		}
 		if o.Local(propOp) != "" || t.args.Origin {

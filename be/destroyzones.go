@@ -16,7 +16,7 @@ import (
 // zoneRemovals is what destroying zone BEs takes, for each pool.
 func (m *Manager) zoneRemovals(ctx context.Context, of []zones.BE, args destroyArgs, what string) ([]removal, error) {
 	var rems []removal
-	for _, roots := range byPool(of) {
+	for _, roots := range rootsByPool(of) {
 		rem, err := m.removalOf(ctx, roots, args.zonesUpto(), args, what)
 		if err != nil {
 			return nil, err
@@ -34,8 +34,8 @@ func (a destroyArgs) zonesUpto() uint64 {
 	return a.ZonesUpto
 }
 
-// byPool are the root datasets of zone BEs, those of a pool together.
-func byPool(of []zones.BE) [][]string {
+// rootsByPool are the root datasets of zone BEs, those of a pool together.
+func rootsByPool(of []zones.BE) [][]string {
 	pools := map[string][]string{}
 	for _, b := range of {
 		pool := zfs.PoolOf(b.Dataset)
@@ -69,7 +69,7 @@ func (m *Manager) destroyZonesStep(op *operation, args destroyArgs) journal.Step
 				return err
 			}
 		}
-		for _, roots := range byPool(of) {
+		for _, roots := range rootsByPool(of) {
 			if err := m.destroyRoots(ctx, op, roots, args); err != nil {
 				return err
 			}

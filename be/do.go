@@ -62,7 +62,11 @@ func (m *Manager) Do(ctx context.Context, r Request, o Options) (res Result, err
 	}
 	var agreed *operation
 	if o.Confirm != nil && !o.DryRun {
-		if agreed, err = m.propose(ctx, r, o); err != nil {
+		agreed, err = m.propose(ctx, r, o)
+		if err != nil && agreed != nil {
+			return agreed.result, err // what it was refused for
+		}
+		if err != nil {
 			return Result{}, err
 		}
 		if agreed.empty() {

@@ -32,7 +32,7 @@ func TestExecZones(t *testing.T) {
 	assert.Zero(t, code)
 	assert.Equal(t, []string{"db", "web"}, begun)
 	assert.Equal(t, []string{"db", "web"}, ran.since())
-	assert.Equal(t, "x", w.File(webRoot, "upgraded-by"), "in the clone")
+	assert.Equal(t, "x", w.File(webClone, "upgraded-by"), "in the clone")
 	assert.Empty(t, w.File("rpool/zones/web/ROOT/zbe", "upgraded-by"))
 	assert.Empty(t, w.File("rpool/ROOT/new", "upgraded-by"))
 
@@ -41,7 +41,7 @@ func TestExecZones(t *testing.T) {
 	assert.Equal(t, []string{"web"}, ran.since())
 
 	w.Put(dbRoot, "fails", "7")
-	w.Put(webRoot, "fails", "8")
+	w.Put(webClone, "fails", "8")
 	code, err = execZones(t, w, be.ZoneChoice{}, nil)
 	require.NoError(t, err)
 	assert.Equal(t, 7, code, "the first that failed")
@@ -71,7 +71,7 @@ func TestExecZoneTree(t *testing.T) {
 	w.Host.Command = func(*os.Root, []string) int { return 0 }
 	_, _, err := be.New(sys).Exec(t.Context(), be.Exec{Name: "new", Zones: &be.ZoneChoice{Names: []string{"web"}}})
 	require.NoError(t, err)
-	assert.Equal(t, mount.Tree{{Dataset: webRoot, Dir: "."}, {Dataset: webRoot + "/srv", Dir: "srv"}}, host.tree)
+	assert.Equal(t, mount.Tree{{Dataset: webClone, Dir: "."}, {Dataset: webClone + "/srv", Dir: "srv"}}, host.tree)
 	assert.Equal(t, []mount.Entry{{Dataset: "rpool/zones/web/VARSHARE", Dir: "var/share"}}, host.spec.Extra)
 	assert.Equal(t, "web", host.spec.Hostname)
 	assert.True(t, host.spec.Resolver)

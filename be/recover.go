@@ -117,6 +117,8 @@ func (m *Manager) rebuild(st *state, rec journal.Record, boot bool) (op *operati
 			a.recovering = true
 			return m.rollbackOperation(rec.ID, a)
 		})
+	case "zone-adopt", "zone-attach", "zone-attach-clone", "zone-failback", "zone-clone", "zone-destroy-orphans":
+		op, err = m.rebuildZone(rec)
 	case "init":
 		op, err = build(rec, func(a initArgs) *operation { return m.initOperation(rec.ID, a) })
 	default:
@@ -134,4 +136,29 @@ func build[A any](rec journal.Record, make func(A) *operation) (*operation, erro
 		return nil, fmt.Errorf("its record: %w", err)
 	}
 	return make(a), nil
+}
+
+// rebuildZone is rebuild for what is done to a zone.
+func (m *Manager) rebuildZone(rec journal.Record) (*operation, error) {
+	switch rec.Kind {
+	case "zone-adopt":
+		return build(rec, func(a adoptArgs) *operation {
+			a.recovering = true
+			return m.adoptOperation(rec.ID, a)
+		})
+	case "zone-attach":
+		return build(rec, func(a takeArgs) *operation {
+			a.recovering = true
+			return m.takeOperation(rec.ID, a)
+		})
+	case "zone-destroy-orphans":
+		return build(rec, func(a orphanArgs) *operation {
+			a.recovering = true
+			return m.orphanOperation(rec.ID, a, nil)
+		})
+	}
+	return build(rec, func(a rootArgs) *operation {
+		a.recovering = true
+		return (&rootClone{m: m, id: rec.ID, args: a}).operation()
+	})
 }

@@ -247,6 +247,9 @@ type Status struct {
 	// directories of /var that are in it.
 	Share     string   `json:"share,omitempty"`
 	ShareDirs []string `json:"share_dirs,omitempty"`
+	// Zones are the names of the zones, ZonesIn the datasets that they lie in.
+	Zones   []string `json:"zones,omitempty"`
+	ZonesIn []string `json:"zones_in,omitempty"`
 	// Waits are what a boot is to do, each a sentence.
 	Waits []string `json:"waits,omitempty"`
 	// Pending describes an operation that was interrupted; "" where none.

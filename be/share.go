@@ -266,21 +266,26 @@ func (m *Manager) likeVar(ctx context.Context, root, share string) (zfs.Props, e
 	if at := lastAt(mounts, "/var"); at.FSType == "zfs" && within(at.Dataset, root) {
 		running = at.Dataset
 	}
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{running, zfs.PoolOf(share)}, Props: varProps})
+	return m.like(ctx, running, zfs.PoolOf(share))
+}
+
+// like is what makes a new dataset of a pool hold what another one holds.
+func (m *Manager) like(ctx context.Context, dataset, pool string) (zfs.Props, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{dataset, pool}, Props: varProps})
 	if err != nil {
 		return nil, err
 	}
 	props := zfs.Props{}
 	for _, d := range ds {
 		for _, p := range varProps {
-			if v := d.Value(p); d.Name == running && v != "" {
+			if v := d.Value(p); d.Name == dataset && v != "" {
 				props[p] = v
 			}
 		}
 	}
 	for _, d := range ds { // what the pool says anyway stays inherited
 		for _, p := range varProps {
-			if d.Name == zfs.PoolOf(share) && d.Name != running && props[p] == d.Value(p) {
+			if d.Name == pool && d.Name != dataset && props[p] == d.Value(p) {
 				delete(props, p)
 			}
 		}

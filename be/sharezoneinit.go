@@ -74,15 +74,6 @@ func (r ShareInit) planZone(ctx context.Context, m *Manager, st *state) (*operat
 	return op, nil
 }
 
-// refuseUp refuses what needs a zone that does not run.
-func (m *Manager) refuseUp(ctx context.Context, zone, what string) error {
-	machines, err := m.sys.Zones.List(ctx)
-	if err == nil && slices.ContainsFunc(machines, func(x zones.Machine) bool { return x.Name == zone && x.State.Up() }) {
-		err = refuse(Busy, "halt it first, as with machinectl poweroff "+zone, "%s: it runs", what)
-	}
-	return err
-}
-
 // activeRoots are those of a zone, that of the running boot environment first.
 // There is none where that has none: its files are what goes to the share.
 func (st *state) activeRoots(z zones.Zone) (roots []zones.BE) {

@@ -35,8 +35,10 @@ type state struct {
 	moved     []string
 	// zoneRoots are the datasets that zones lie in, zonesAbsent those of them
 	// that are not there; zones are filled by readZones.
-	zoneRoots   []string
+	zoneRoots []string
+	// zonesMore are looked at too.
 	zonesAbsent []string
+	zonesMore   []string
 	zones       []zones.Zone
 	// bes are sorted by age, oldest first.
 	bes []BE

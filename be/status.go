@@ -41,6 +41,9 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 	if text := st.props.Local(propJournal); text != "" {
 		s.Pending = pendingText(text)
 	}
+	if err := m.statusZones(ctx, st, &s); err != nil {
+		return s, err
+	}
 	s.Waits = st.waits()
 	if h, ok := st.handover(); ok && h.due(st) {
 		s.Problems = append(s.Problems, "what was left for the first boot of this boot environment is not done, and its synced files may be old: snapbe handover")

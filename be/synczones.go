@@ -66,8 +66,8 @@ func (m *Manager) zoneSyncs(st *state, source, target BE, strict bool) (syncs []
 	return syncs, notes
 }
 
-// zoneDatasets are the zonepath datasets of the zones of syncs.
-func zoneDatasets(syncs []*syncing) (roots []string) {
+// zonepaths are the zonepath datasets of the zones of syncs.
+func zonepaths(syncs []*syncing) (roots []string) {
 	for _, s := range syncs {
 		roots = append(roots, parent(parent(s.source.Dataset)))
 	}
@@ -79,7 +79,7 @@ func (m *Manager) rememberZones(ctx context.Context, syncs []*syncing) error {
 	if len(syncs) == 0 {
 		return nil
 	}
-	know, err := m.remember(ctx, zoneDatasets(syncs))
+	know, err := m.remember(ctx, zonepaths(syncs))
 	for _, z := range syncs {
 		z.m = know
 	}

@@ -78,19 +78,19 @@ func states(res be.UpgradeResult) map[string]be.UpgradeState {
 	return all
 }
 
-const webRoot, dbRoot = "rpool/zones/web/ROOT/zbe-1", "rpool/zones/db/ROOT/zbe-1"
+const webClone, dbRoot = "rpool/zones/web/ROOT/zbe-1", "rpool/zones/db/ROOT/zbe-1"
 
 func TestUpgrade(t *testing.T) {
 	w, ran := upgradable(t)
 	newKernel(t, w, "new")
-	w.Put(webRoot, "says", "Reading package lists...\n")
+	w.Put(webClone, "says", "Reading package lists...\n")
 	mounted := w.Host.Mounted
 	res, err := upgrade(t, w, be.Upgrade{})
 	require.NoError(t, err)
 	ok := map[string]be.UpgradeState{"host": be.UpgradeOK, "zone db": be.UpgradeOK, "zone web": be.UpgradeOK}
 	assert.Equal(t, ok, states(res))
 	assert.Equal(t, []string{"", "db", "web"}, ran.since())
-	for _, root := range []string{"rpool/ROOT/new", dbRoot, webRoot} {
+	for _, root := range []string{"rpool/ROOT/new", dbRoot, webClone} {
 		assert.Contains(t, w.File(root, "upgraded-by"), "sh|-c|export DEBIAN_FRONTEND=noninteractive", root)
 		at, err := time.Parse(time.RFC3339, props(t, w, root, zones.PropUpgraded)[zones.PropUpgraded].Value)
 		require.NoError(t, err, root)
@@ -232,7 +232,7 @@ func TestUpgradeCommands(t *testing.T) {
 		{"ID=\"a\x1b[31mb\"\n", "", "no command: its os-release names no distribution"},
 		{"NAME=x\n", "", "no command: its os-release names no distribution"},
 	} {
-		w.Put(webRoot, "etc/os-release", tc.release)
+		w.Put(webClone, "etc/os-release", tc.release)
 		res, err := be.New(sys).Upgrade(t.Context(), be.Upgrade{Name: "new", DryRun: true})
 		assert.Equal(t, tc.why != "", err != nil)
 		web := res.Targets[2]
@@ -240,11 +240,11 @@ func TestUpgradeCommands(t *testing.T) {
 		assert.Equal(t, tc.why, web.Why)
 		assert.Equal(t, "my upgrade", res.Targets[1].Command, "a zone's own command goes before")
 	}
-	w.Put(webRoot, "etc/os-release", "ID=alpine\n")
+	w.Put(webClone, "etc/os-release", "ID=alpine\n")
 	res, err := be.New(sys).Upgrade(t.Context(), be.Upgrade{Name: "new"})
 	require.Error(t, err)
 	assert.Equal(t, map[string]be.UpgradeState{"host": be.UpgradeOK, "zone db": be.UpgradeOK, "zone web": be.UpgradeFailed}, states(res))
-	assert.Empty(t, w.File(webRoot, "upgraded-by"))
+	assert.Empty(t, w.File(webClone, "upgraded-by"))
 }
 
 // TestUpgradeShows: a dry run changes nothing and needs no log.
@@ -294,7 +294,7 @@ func TestUpgradeRefused(t *testing.T) {
 	refuses(be.Upgrade{NoHost: true, Zones: be.ZoneChoice{None: true}}, refusal{be.Invalid,
 		`upgrade "new": there is nothing to upgrade without the host: no zone follows it`, "snapbe zone list shows the zones"})
 	refuses(be.Upgrade{Jobs: -1}, refusal{be.Invalid, `upgrade "new": -1 jobs are none`, ""})
-	set(t, w, webRoot, zfs.Props{zones.PropActive: "off"})
+	set(t, w, webClone, zfs.Props{zones.PropActive: "off"})
 	refuses(be.Upgrade{}, refusal{be.Failed, `upgrade "new": the zone "web": for "new" it has no active zone BE`,
 		"snapbe zone attach --be new web gives it one; --zone names the zones that go along"})
 	set(t, w, "rpool/ROOT", zfs.Props{"org.snapbe:journal": `{"v":1,"id":"x","kind":"create","step":0,"args":{},"started":1}`})
@@ -335,7 +335,7 @@ func TestUpgradeAlone(t *testing.T) {
 func TestUpgradeLogs(t *testing.T) {
 	w, _ := upgradable(t)
 	dir := filepath.Join(w.Directory(), "log", "upgrade-new")
-	w.Put(webRoot, "says", "Hit:1 http://deb.debian.org\n")
+	w.Put(webClone, "says", "Hit:1 http://deb.debian.org\n")
 	res, err := upgrade(t, w, be.Upgrade{})
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(dir, "web.log"), res.Targets[2].Log)
@@ -372,7 +372,7 @@ func TestUpgradeLogs(t *testing.T) {
 			require.NoError(t, spoil())
 			_, err := upgrade(t, w, be.Upgrade{Again: true})
 			require.ErrorContains(t, err, name)
-			assert.NotEmpty(t, props(t, w, webRoot, zones.PropUpgraded)[zones.PropUpgraded].Value, "nothing was begun")
+			assert.NotEmpty(t, props(t, w, webClone, zones.PropUpgraded)[zones.PropUpgraded].Value, "nothing was begun")
 		})
 	}
 }

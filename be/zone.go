@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
@@ -41,7 +40,7 @@ func (m *Manager) policy(zone string) ZonePolicy {
 // readZones reads all zones: one process, for any number of them. Containers that
 // are not there, as where a pool is not imported, are in absent.
 func (m *Manager) readZones(ctx context.Context, st *state) error {
-	st.zoneRoots = strings.FieldsFunc(st.props.Local(propZones), func(r rune) bool { return r == ',' })
+	st.zoneRoots = append(zoneContainers(st.props), st.zonesMore...)
 	st.zones, st.zonesAbsent = nil, nil
 	if len(st.zoneRoots) == 0 {
 		return nil

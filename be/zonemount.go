@@ -8,10 +8,12 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/mount"
 	"snapbe/internal/treecopy"
+	"snapbe/internal/zfs"
 	"snapbe/zones"
 )
 
@@ -36,13 +38,15 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	for _, root := range st.zonesAbsent {
 		notes = append(notes, fmt.Sprintf("the zones below %s are not there", root))
 	}
+	notes = append(notes, m.orphanNotes(st)...)
 	op.plan.Notes = notes
 	todo := slices.DeleteFunc(active, func(z zones.BE) bool {
 		return lastAt(st.mounts, m.sys.Zones.RootDir(z.Zone)).Dataset == z.Dataset
 	})
 	if len(todo) > 0 {
 		op.add(journal.Step{Name: "mount the roots of " + count(len(todo), "zone"), Do: func(ctx context.Context) error {
-			return m.mountZones(ctx, st, b, todo)
+			op.late = explain(what, m.mountZones(ctx, st, b, todo)) // the others are withheld all the same
+			return nil
 		}})
 	}
 	op.add(journal.Step{Name: "let no zone start that has none", Do: func(ctx context.Context) error {
@@ -68,20 +72,24 @@ func (m *Manager) withholdZones(ctx context.Context, st *state) error {
 	return m.sys.Zones.Withhold(ctx, without)
 }
 
-// mountZones mounts zone BEs where the platform boots them. One that cannot be
-// mounted is named, and the others are.
+// mountZones mounts zone BEs where the platform boots them, and keeps on them when
+// that was. One that cannot be mounted is named, and the others are.
 func (m *Manager) mountZones(ctx context.Context, st *state, b BE, of []zones.BE) error {
 	trees, err := m.zoneTrees(ctx, of)
 	if err != nil {
 		return err
 	}
 	var failed error
+	var booted []zfs.Change
+	now := m.sys.Now().UTC().Format(time.RFC3339)
 	for i, z := range of {
 		if err := m.mountZone(ctx, st, b, z, trees[i]); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("the zone %q: %w", z.Zone, err))
+			continue
 		}
+		booted = append(booted, zfs.Change{Dataset: z.Dataset, Set: zfs.Props{zones.PropBooted: now}})
 	}
-	return failed
+	return errors.Join(failed, m.sys.ZFS.Set(ctx, booted))
 }
 
 func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t mount.Tree) error {
@@ -101,12 +109,7 @@ func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t 
 // makeZoneDir makes the directory of the running boot environment that a zone is
 // mounted at. One that has something in it is no mount point but a machine.
 func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
-	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
-	if err != nil {
-		return err
-	}
-	t = slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && !within(dir, e.Dir) })
-	return m.viewTree(t, false, func(root *treecopy.Tree) error {
+	return m.withZoneDir(ctx, b, dir, false, func(root *treecopy.Tree) error {
 		at := ""
 		for _, name := range strings.Split(dir, "/") {
 			at = path.Join(at, name)
@@ -129,5 +132,34 @@ func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
 			err = refuse(Failed, "snapbe zone adopt makes a zone of it under another name; or remove it", "mount at /%s: the directory is not empty", dir)
 		}
 		return err
+	})
+}
+
+// withZoneDir shows f as much of a boot environment as a zone's directory lies in.
+func (m *Manager) withZoneDir(ctx context.Context, b BE, dir string, readOnly bool, f func(*treecopy.Tree) error) error {
+	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
+	if err != nil {
+		return err
+	}
+	t = slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && !within(dir, e.Dir) })
+	return m.viewTree(t, readOnly, f)
+}
+
+// removeZoneDir removes the empty mount point of a zone that there is no more.
+func (m *Manager) removeZoneDir(ctx context.Context, zone string) error {
+	running, err := m.sys.Host.Root()
+	if err != nil || running == "" {
+		return err
+	}
+	dir := m.sys.Zones.RootDir(zone)[1:]
+	return m.withZoneDir(ctx, BE{Dataset: running}, dir, false, func(root *treecopy.Tree) error {
+		names, err := root.Names(dir)
+		if err != nil || len(names) > 0 {
+			if absent(err) {
+				return nil
+			}
+			return err
+		}
+		return root.Remove(dir)
 	})
 }

@@ -33,11 +33,13 @@ const (
 	// taken over from the zone's other roots.
 	PropSynced = "org.snapbe:synced"
 	PropHad    = "org.snapbe:had"
+	// PropBooted is when it was last put where the zone boots.
+	PropBooted = "org.snapbe:booted"
 )
 
 // Props are read of every dataset below the containers.
 var Props = []string{"creation", "createtxg", "used", "referenced", "origin", "mountpoint", "canmount",
-	PropParent, PropActive, PropOp, PropUpgraded, PropSynced, PropHad}
+	PropParent, PropActive, PropOp, PropUpgraded, PropSynced, PropHad, PropBooted}
 
 // Depth is how far below a container the roots of zone BEs lie:
 // container/zone/ROOT/zbe.
@@ -70,7 +72,10 @@ type BE struct {
 	Created    time.Time `json:"created"`
 	// Upgraded is when snapbe last upgraded it; zero where it never did.
 	Upgraded time.Time `json:"upgraded,omitzero"`
-	Origin   string    `json:"origin,omitempty"`
+	// Booted is when it was last put where the zone boots; zero where it never
+	// was.
+	Booted time.Time `json:"booted,omitzero"`
+	Origin string    `json:"origin,omitempty"`
 	// Unfinished is the operation that made it and has not ended.
 	Unfinished string `json:"unfinished,omitempty"`
 	// Synced and Had are the properties of that name.
@@ -135,6 +140,7 @@ func newBE(zone string, d zfs.Dataset) BE {
 		txg: number(d.Value("createtxg")),
 	}
 	b.Upgraded, _ = time.Parse(time.RFC3339, d.Local(PropUpgraded))
+	b.Booted, _ = time.Parse(time.RFC3339, d.Local(PropBooted))
 	return b
 }
 

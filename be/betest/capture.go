@@ -23,7 +23,7 @@ func (w *World) Capture() []string {
 		}
 		out = append(out, name+" origin="+ds[0].Value("origin"))
 		for p, v := range w.ZFS.Locals(name) {
-			if p != "org.snapbe:journal" {
+			if p != "org.snapbe:journal" && p != "org.snapbe:booted" {
 				out = append(out, fmt.Sprintf("%s %s=%q", name, p, v))
 			}
 		}
@@ -38,6 +38,9 @@ func (w *World) Capture() []string {
 	}
 	for _, m := range w.Host.Mounted {
 		out = append(out, "mounted "+m.Dataset+" at "+m.Dir)
+	}
+	for zone, of := range w.Zones.Settings {
+		out = append(out, "settings of "+zone+" are those of "+of)
 	}
 	for disk, path := range w.Boot.On {
 		out = append(out, disk+" reads "+path)

@@ -52,6 +52,7 @@ type Layout struct {
 type kept struct {
 	Host  hostState
 	Boot  bootState
+	Zones zonesState
 	Clock time.Time
 	UUIDs int
 }
@@ -73,7 +74,7 @@ func link(dir string, f *zfsfake.Fake, k kept) *World {
 	w := &World{ZFS: f, dir: dir, clock: k.Clock, uuids: k.UUIDs}
 	w.Host = &Host{w: w, hostState: k.Host, tmp: filepath.Join(dir, "tmp")}
 	w.Boot = newBoot(w, k.Boot)
-	w.Zones = &Zones{w: w}
+	w.Zones = &Zones{w: w, zonesState: k.Zones}
 	f.Clock = func() time.Time {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -168,7 +169,7 @@ func (w *World) Save() error {
 	if err := w.ZFS.Save(filepath.Join(w.dir, "pool.json")); err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(kept{Host: w.Host.hostState, Boot: w.Boot.bootState, Clock: w.clock, UUIDs: w.uuids}, "", "\t")
+	b, err := json.MarshalIndent(kept{Host: w.Host.hostState, Boot: w.Boot.bootState, Zones: w.Zones.zonesState, Clock: w.clock, UUIDs: w.uuids}, "", "\t")
 	if err != nil {
 		return err
 	}

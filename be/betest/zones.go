@@ -2,6 +2,7 @@ package betest
 
 import (
 	"context"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -14,6 +15,11 @@ import (
 // test says.
 type Zones struct {
 	w *World
+	zonesState
+}
+
+// zonesState is what lasts of Zones in a saved world.
+type zonesState struct {
 	// Machines are those that there are beside the datasets.
 	Machines []zones.Machine
 	// Withheld are those that were kept from starting.
@@ -53,6 +59,9 @@ func (z *Zones) state(name string, s zones.State) error {
 func (z *Zones) CopySettings(_ context.Context, src, dst string) error {
 	if err := z.w.change("copy settings"); err != nil {
 		return err
+	}
+	if z.Settings[dst] != "" {
+		return fs.ErrExist
 	}
 	if z.Settings == nil {
 		z.Settings = map[string]string{}

@@ -25,6 +25,7 @@ type cli struct {
 	Handover handoverCmd `cmd:"" help:"Do what an activation left for the first boot; runs by itself."`
 	Failback failbackCmd `cmd:"" help:"Make the previous BE the one that boots from now on."`
 	Share    shareCmd    `cmd:"" help:"Look after the directories of /var that all BEs share."`
+	Zone     zoneCmd     `cmd:"" help:"Look after the zones: machines with a root for each BE."`
 	Rename   renameCmd   `cmd:"" help:"Give a BE another name."`
 	Destroy  destroyCmd  `cmd:"" help:"Destroy a BE, or with BE@SNAP a snapshot of one."`
 	Rollback rollbackCmd `cmd:"" help:"Bring a BE back to one of its snapshots."`

@@ -63,6 +63,7 @@ const bashTail = `		esac
 	fi
 	case "$kind" in
 	be) words=$(snapbe list -H 2>/dev/null | cut -d ';' -f 1) ;;
+	zone) words=$(snapbe zone list -H 2>/dev/null | cut -d ';' -f 1 | uniq) ;;
 	snap) words=$(_snapbe_snapshots) ;;
 	source) words=$(snapbe list -H 2>/dev/null | cut -d ';' -f 1; [[ $cur == *@* ]] && _snapbe_snapshots) ;;
 	dir) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;

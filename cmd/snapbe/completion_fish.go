@@ -55,6 +55,10 @@ function __snapbe_bes
     snapbe list -H 2>/dev/null | string split -f 1 ';'
 end
 
+function __snapbe_zones
+    snapbe zone list -H 2>/dev/null | string split -f 1 ';' | uniq
+end
+
 function __snapbe_snapshots
     snapbe list -H -s 2>/dev/null | string match '*@*' | string replace -r '^([^;]*);[^@]*@([^;]*);.*' '$1@$2' | sort -u
 end
@@ -98,6 +102,8 @@ func fishAction(kind string) string {
 	switch kind {
 	case "be":
 		return "-a '(__snapbe_bes)'"
+	case "zone":
+		return "-a '(__snapbe_zones)'"
 	case "snap":
 		return "-a '(__snapbe_snapshots)'"
 	case "source":

@@ -45,6 +45,12 @@ _snapbe_bes() {
 	compadd -a bes
 }
 
+_snapbe_zones() {
+	local -a zones
+	zones=(${(fu)"$(snapbe zone list -H 2>/dev/null | cut -d ';' -f 1)"})
+	compadd -a zones
+}
+
 _snapbe_snapshots() {
 	local -a snaps
 	snaps=(${(f)"$(snapbe list -H -s 2>/dev/null | awk -F ';' '$2 ~ /@/ { sub(/^[^@]*@/, "", $2); print $1 "@" $2 }' | sort -u)"})
@@ -128,6 +134,8 @@ func zshAction(kind string) string {
 	switch kind {
 	case "be":
 		return "_snapbe_bes"
+	case "zone":
+		return "_snapbe_zones"
 	case "snap":
 		return "_snapbe_snapshots"
 	case "source":

@@ -15,6 +15,7 @@ import (
 	"snapbe/be"
 	"snapbe/sharedvar"
 	"snapbe/synclist"
+	"snapbe/zones"
 )
 
 func model(t *testing.T) *kong.Application {
@@ -59,7 +60,7 @@ func TestHelpSentences(t *testing.T) {
 func TestJSONDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/json.md")
 	require.NoError(t, err)
-	for _, v := range []any{listJSON{}, be.BE{}, be.Dataset{}, be.Snapshot{}, statusJSON{}, be.DiskStatus{}, checkJSON{}, be.Problem{}, resultJSON{}, be.Plan{}, versionJSON{}, shareJSON{}, be.ShareSnap{}, shareDiffJSON{}, sharedvar.Change{}, be.ZoneSync{}, synclist.Report{}, synclist.Item{}, synclist.Record{}} {
+	for _, v := range []any{listJSON{}, be.BE{}, be.Dataset{}, be.Snapshot{}, statusJSON{}, be.DiskStatus{}, checkJSON{}, be.Problem{}, resultJSON{}, be.Plan{}, versionJSON{}, shareJSON{}, be.ShareSnap{}, shareDiffJSON{}, zoneListJSON{}, be.ZoneBE{}, zones.BE{}, sharedvar.Change{}, be.ZoneSync{}, synclist.Report{}, synclist.Item{}, synclist.Record{}} {
 		for key := range keysOf(reflect.TypeOf(v)) {
 			require.Regexp(t, "[`\"]"+key+"[`\"]", string(text), "docs/json.md lacks a key of %T", v)
 		}

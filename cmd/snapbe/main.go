@@ -27,6 +27,7 @@ type lifecycle interface {
 	Status(ctx context.Context) (be.Status, error)
 	Check(ctx context.Context) ([]be.Problem, error)
 	Exec(ctx context.Context, x be.Exec) (code int, notes []string, err error)
+	Zones(ctx context.Context) (be.ZoneList, error)
 	Upgrade(ctx context.Context, u be.Upgrade) (be.UpgradeResult, error)
 	Share(ctx context.Context, zone string) (be.ShareState, error)
 	ShareDiff(ctx context.Context, zone, snap string) (against string, changes []sharedvar.Change, err error)

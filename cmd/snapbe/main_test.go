@@ -27,6 +27,7 @@ type recorder struct {
 	bes      []be.BE
 	status   be.Status
 	problems []be.Problem
+	zones    be.ZoneList
 	share    be.ShareState
 	changes  []sharedvar.Change
 	code     int
@@ -76,6 +77,8 @@ func (r *recorder) Upgrade(_ context.Context, u be.Upgrade) (be.UpgradeResult, e
 	}
 	return r.upgraded, r.err
 }
+
+func (r *recorder) Zones(context.Context) (be.ZoneList, error) { return r.zones, r.err }
 
 func (r *recorder) Share(_ context.Context, zone string) (be.ShareState, error) {
 	r.zone = zone

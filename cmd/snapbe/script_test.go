@@ -13,6 +13,7 @@ import (
 
 	"snapbe/be"
 	"snapbe/be/betest"
+	"snapbe/internal/zfs"
 )
 
 // In the scripts, snapbe is the real program from main to the exit code, on a
@@ -102,6 +103,7 @@ func command1(root *os.Root, argv []string) int {
 //	world user|root        the rights of who calls snapbe
 //	world nogrub
 //	world zone NAME
+//	world set DATASET PROPERTY VALUE
 //	world put DATASET FILE TEXT (\n in it is a newline)
 func worldCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -144,6 +146,8 @@ func changeWorld(ts *testscript.TestScript, w *betest.World, args []string) {
 		w.AddZone("rpool/zones", args[1])
 	case "nogrub":
 		w.Host.NoGRUB = true
+	case "set":
+		ts.Check(w.ZFS.Set(context.Background(), []zfs.Change{{Dataset: args[1], Set: zfs.Props{args[2]: args[3]}}}))
 	case "put":
 		w.Put(args[1], args[2], strings.ReplaceAll(args[3], `\n`, "\n"))
 	default:

@@ -49,6 +49,9 @@ func (c *statusCmd) show(t *terminal, st be.Status) {
 	if st.Share != "" {
 		lines = append(lines, []string{"Share:", printable(st.Share + " (" + strings.Join(st.ShareDirs, ", ") + ")")})
 	}
+	if len(st.ZonesIn) > 0 {
+		lines = append(lines, []string{"Zones:", printable(dash(strings.Join(st.Zones, ", ")) + " in " + strings.Join(st.ZonesIn, ", "))})
+	}
 	for i, w := range st.Waits {
 		lines = append(lines, []string{map[bool]string{true: "Waits:"}[i == 0], printable(w)})
 	}

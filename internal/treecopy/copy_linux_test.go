@@ -292,6 +292,35 @@ func TestCopyTree(t *testing.T) {
 	assert.ErrorContains(t, err, "into itself")
 }
 
+// Hard links between what lies right below the directory stay, and the directory
+// that is filled gets the attributes of the other one.
+func TestCopyContents(t *testing.T) {
+	from, src := newTree(t)
+	to, dst := newTree(t)
+	put(t, src, "m/usr/bin/x", "x")
+	require.NoError(t, os.Mkdir(filepath.Join(src, "m/var"), 0o711))
+	require.NoError(t, os.Link(filepath.Join(src, "m/usr/bin/x"), filepath.Join(src, "m/var/x")))
+	require.NoError(t, os.Symlink("/etc", filepath.Join(src, "m/l")))
+	require.NoError(t, os.Chmod(filepath.Join(src, "m"), 0o751))
+	require.NoError(t, os.Chtimes(filepath.Join(src, "m"), longAgo, longAgo))
+	report, err := to.CopyContents(t.Context(), from, "m", ".", WithSpecials)
+	require.NoError(t, err)
+	assert.Equal(t, CopyReport{Files: 3, Bytes: 1}, report)
+	assert.Equal(t, listing(t, filepath.Join(src, "m")), listing(t, dst))
+	a, err := os.Stat(filepath.Join(dst, "usr/bin/x"))
+	require.NoError(t, err)
+	b, err := os.Stat(filepath.Join(dst, "var/x"))
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(a, b))
+
+	_, err = to.CopyContents(t.Context(), from, "m", ".")
+	assert.ErrorIs(t, err, fs.ErrExist, "nothing is overwritten")
+	_, err = from.CopyContents(t.Context(), from, ".", "m/var")
+	assert.ErrorContains(t, err, "into itself")
+	_, err = to.CopyContents(t.Context(), from, "m/l", ".")
+	assert.ErrorContains(t, err, "symlink")
+}
+
 func TestCopyTreeWithSpecials(t *testing.T) {
 	needRoot(t)
 	from, src := newTree(t)

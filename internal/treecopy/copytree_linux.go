@@ -32,6 +32,36 @@ func (t *Tree) CopyTree(ctx context.Context, from *Tree, name, as string, option
 	return c.report, t.syncAt(in)
 }
 
+// CopyContents copies what is in the directory name of from, with all beneath it,
+// into the directory as, which is there and has nothing of these names in it
+// (fs.ErrExist), and gives that directory the attributes of the other one. All
+// hard links within it stay hard links. For the rest it is CopyTree.
+func (t *Tree) CopyContents(ctx context.Context, from *Tree, name, as string, options ...CopyOption) (CopyReport, error) {
+	c := copier{from: from, to: t, links: map[inode]string{}}
+	for _, o := range options {
+		c.specials = c.specials || o == WithSpecials
+	}
+	made, err := t.Peek(as)
+	if err != nil {
+		return c.report, err
+	}
+	info, err := from.Lstat(name)
+	if err != nil {
+		return c.report, err
+	}
+	if made.Kind != Dir {
+		return c.report, &KindError{Name: as, Is: made.Kind, Want: Dir}
+	}
+	if info.Kind != Dir {
+		return c.report, &KindError{Name: name, Is: info.Kind, Want: Dir}
+	}
+	c.top = inode{made.Device, made.Inode}
+	if err := c.copyInto(ctx, name, as, info); err != nil {
+		return c.report, err
+	}
+	return c.report, t.syncAt(as)
+}
+
 type inode struct{ device, inode uint64 }
 
 type copier struct {
@@ -181,6 +211,11 @@ func (c *copier) copyDir(ctx context.Context, name, as string) error {
 		}
 		c.top = inode{made.Device, made.Inode}
 	}
+	return c.copyInto(ctx, name, as, info)
+}
+
+// copyInto fills a directory that was made.
+func (c *copier) copyInto(ctx context.Context, name, as string, info Info) error {
 	names, err := c.from.Names(name)
 	if err != nil {
 		return err

@@ -46,6 +46,11 @@ func (t *Tree) CopyTree(context.Context, *Tree, string, string, ...CopyOption) (
 	return CopyReport{}, ErrUnsupported
 }
 
+// CopyContents is not supported here.
+func (t *Tree) CopyContents(context.Context, *Tree, string, string, ...CopyOption) (CopyReport, error) {
+	return CopyReport{}, ErrUnsupported
+}
+
 func (t *Tree) open(string) (*os.File, Info, error) { return nil, Info{}, ErrUnsupported }
 
 func (t *Tree) put(string, Info, func(*os.File) (int64, error)) (int64, error) {

@@ -1,0 +1,139 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"snapbe/zones"
+)
+
+// ZoneBE is a zone's root as it stands on this host.
+type ZoneBE struct {
+	zones.BE
+	// ParentName is the boot environment that it belongs to; "" for an orphan.
+	ParentName string `json:"parent,omitempty"`
+	// Now and Next tell that it is what boots in the boot environment that runs,
+	// and in the one that boots next.
+	Now  bool `json:"now"`
+	Next bool `json:"next"`
+	// Unbootable is one that is unfinished, or one of several that are active for
+	// one boot environment. Orphan belongs to no boot environment of this host.
+	Unbootable bool `json:"unbootable"`
+	Orphan     bool `json:"orphan"`
+	// Mountpoint is where it shows now; "" where it is not mounted.
+	Mountpoint string `json:"mountpoint,omitempty"`
+	// Policy is how the zone follows, State what its machine does; "" where that
+	// could not be read.
+	Policy ZonePolicy  `json:"policy"`
+	State  zones.State `json:"state,omitempty"`
+}
+
+// ZoneList is all zones of a host.
+type ZoneList struct {
+	// BEs are their roots, by zone, oldest first.
+	BEs []ZoneBE `json:"zone_bes"`
+	// Absent are datasets that zones lie in, and that are not there.
+	Absent []string `json:"absent,omitempty"`
+}
+
+// Zones reads every zone BE, in a number of processes that does not grow with
+// them. Anybody may read them, but for what the platform lets only root see.
+func (m *Manager) Zones(ctx context.Context) (ZoneList, error) {
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return ZoneList{}, err
+	}
+	list := ZoneList{Absent: st.zonesAbsent}
+	states := map[string]zones.State{}
+	if len(st.zones) > 0 {
+		machines, _ := m.sys.Zones.List(ctx) // /var/lib/machines is root's alone
+		for _, x := range machines {
+			states[x.Name] = x.State
+		}
+	}
+	now, next := m.boots(st, func(b BE) bool { return b.Running }), m.boots(st, func(b BE) bool { return b.Default })
+	for _, z := range st.zones {
+		orphans := datasetsOf(m.orphans(st, z))
+		for _, b := range z.BEs {
+			_, err := z.Active(b.Parent)
+			_, two := errors.AsType[*zones.TwoError](err)
+			x := ZoneBE{BE: b, ParentName: st.parentName(b), Policy: m.policy(z.Name), State: states[z.Name],
+				Now: now[b.Dataset], Next: next[b.Dataset], Orphan: slices.Contains(orphans, b.Dataset),
+				Unbootable: b.Unfinished != "" || b.Active && two && st.parentName(b) != ""}
+			for _, mnt := range st.mounts {
+				if mnt.FSType == "zfs" && mnt.Dataset == b.Dataset {
+					x.Mountpoint = mnt.Dir
+				}
+			}
+			list.BEs = append(list.BEs, x)
+		}
+	}
+	return list, nil
+}
+
+// boots are the datasets of the zone BEs that boot in a boot environment.
+func (m *Manager) boots(st *state, is func(BE) bool) map[string]bool {
+	boots := map[string]bool{}
+	for _, b := range st.bes {
+		if !is(b) {
+			continue
+		}
+		active, _ := m.activeZones(st, b)
+		for _, z := range active {
+			boots[z.Dataset] = true
+		}
+	}
+	return boots
+}
+
+// statusZones tells of the zones, and of what keeps one from booting as it should.
+func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
+	if err := m.readZones(ctx, st); err != nil {
+		return err
+	}
+	s.ZonesIn = st.zoneRoots
+	for _, z := range st.zones {
+		if slices.Contains(s.Zones, z.Name) {
+			s.Problems = append(s.Problems, fmt.Sprintf("there is more than one zone %q, and only one of them can boot: zfs rename %s", z.Name, z.Dataset))
+		}
+		s.Zones = append(s.Zones, z.Name)
+	}
+	for _, root := range st.zonesAbsent {
+		s.Problems = append(s.Problems, fmt.Sprintf("the zones below %s are not there: zpool import their pool", root))
+	}
+	if b, ok := st.running(); ok {
+		for _, z := range st.zones {
+			if problem := m.zoneProblem(z, b); problem != "" {
+				s.Problems = append(s.Problems, problem)
+			}
+		}
+	}
+	s.Problems = append(s.Problems, m.orphanNotes(st)...)
+	return nil
+}
+
+// zoneProblem tells why a zone has no root in a boot environment; "" where it has
+// one.
+func (m *Manager) zoneProblem(z zones.Zone, b BE) string {
+	var err error
+	switch m.policy(z.Name) {
+	case ZoneExcluded:
+		return ""
+	case ZonePinned:
+		_, err = pinned(z, b.UUID)
+	default:
+		_, err = z.Active(b.UUID)
+	}
+	if err == nil {
+		return ""
+	}
+	if two, ok := errors.AsType[*zones.TwoError](err); ok {
+		return fmt.Sprintf("the zone %q: for %q %v: zfs set %s=off %s turns one of them off", z.Name, b.Name, err, zones.PropActive, two.BEs[len(two.BEs)-1].Dataset)
+	}
+	return fmt.Sprintf("the zone %q has no root in %q: snapbe zone attach %s gives it one", z.Name, b.Name, z.Name)
+}

@@ -1,0 +1,307 @@
+package be
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/mount"
+	"snapbe/internal/treecopy"
+	"snapbe/internal/zfs"
+	"snapbe/zones"
+)
+
+// readZonesToChange is readToChange with the zones, for what is about the boot
+// environment that runs.
+func (m *Manager) readZonesToChange(ctx context.Context, what string) (*state, BE, error) {
+	st, err := m.readToChange(ctx, what)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return nil, BE{}, err
+	}
+	b, ok := st.running()
+	if !ok || b.UUID == "" {
+		return nil, BE{}, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
+	}
+	return st, b, nil
+}
+
+// refuseUp refuses a machine whose files are in use.
+func (m *Manager) refuseUp(ctx context.Context, name, what string) error {
+	machines, err := m.sys.Zones.List(ctx)
+	if err != nil {
+		return &Error{Code: Failed, Text: what, Err: err}
+	}
+	for _, x := range machines {
+		if x.Name == name && x.State.Up() {
+			return refuse(Busy, "machinectl poweroff "+name, "%s: it is %s", what, x.State)
+		}
+	}
+	return nil
+}
+
+// refuseOther refuses a zone at whose directory something else shows than one of
+// its roots.
+func (m *Manager) refuseOther(ctx context.Context, st *state, b BE, z zones.Zone, what string) error {
+	dir := m.sys.Zones.RootDir(z.Name)
+	at := lastAt(st.mounts, dir)
+	if at.Dataset == "" {
+		return m.withZoneDir(ctx, b, dir[1:], true, func(t *treecopy.Tree) error {
+			names, err := t.Names(dir[1:])
+			if absent(err) || err == nil && len(names) == 0 {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			return refuse(Failed, "move away what is in it, such as the machine as it was before it became a zone", "%s: %s is not empty", what, dir)
+		})
+	}
+	if slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset }) {
+		return nil
+	}
+	return refuse(Busy, "umount "+dir, "%s: %s is mounted at %s", what, at.Dataset, dir)
+}
+
+// showStep puts a zone's root in place where the zone boots, in that of another one
+// of its roots, which is "" where none was. What is not in place yet when an
+// operation is ended early at boot, is put there by ZoneMount.
+func (m *Manager) showStep(zone, root, old string, recovering bool) journal.Step {
+	put := func(from, to string) func(context.Context) error {
+		return func(ctx context.Context) error { return m.exchange(ctx, zone, from, to, recovering) }
+	}
+	return journal.Step{Name: "mount " + root + " at " + m.sys.Zones.RootDir(zone), Do: put(old, root), Undo: put(root, old)}
+}
+
+// exchange mounts a zone's root in the place of another one.
+func (m *Manager) exchange(ctx context.Context, zone, from, to string, recovering bool) error {
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return err
+	}
+	b, ok := st.running()
+	if !ok {
+		return nil
+	}
+	dir := m.sys.Zones.RootDir(zone)
+	at := lastAt(st.mounts, dir).Dataset
+	if at != "" && at == from {
+		if err := m.sys.Host.Detach(dir, false); err != nil {
+			return err
+		}
+		if st.mounts, err = m.sys.Host.Mounts(); err != nil {
+			return err
+		}
+	}
+	if to != "" && at != to {
+		if err := m.mountOne(ctx, st, b, zone, to, recovering); err != nil {
+			return err
+		}
+	}
+	return m.withholdZones(ctx, st)
+}
+
+func (m *Manager) mountOne(ctx context.Context, st *state, b BE, zone, root string, recovering bool) error {
+	there, err := m.reachable(ctx, st, b, m.sys.Zones.RootDir(zone))
+	if err != nil || recovering && !there {
+		return err
+	}
+	for _, z := range st.zones {
+		for _, x := range z.BEs {
+			if x.Dataset == root {
+				return m.mountZones(ctx, st, b, []zones.BE{x})
+			}
+		}
+	}
+	return nil
+}
+
+// reachable tells whether the running boot environment's own datasets are mounted
+// above a directory: early at boot they may not be yet.
+func (m *Manager) reachable(ctx context.Context, st *state, b BE, dir string) (bool, error) {
+	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
+	return !slices.ContainsFunc(t, func(e mount.Entry) bool {
+		return e.Dir != "." && within(dir[1:], e.Dir) && lastAt(st.mounts, "/"+e.Dir).Dataset != e.Dataset
+	}), err
+}
+
+// newDataset is a filesystem to be made.
+type newDataset struct {
+	name  string
+	props zfs.Props
+}
+
+// bare are the properties of a dataset that holds others.
+func bare() zfs.Props { return zfs.Props{"canmount": "off", "mountpoint": "none"} }
+
+// makeStep makes datasets, each before what lies below it, with the operation's
+// mark.
+func (m *Manager) makeStep(id string, of []newDataset) journal.Step {
+	last := of[len(of)-1].name
+	return journal.Step{
+		Name: "make the dataset " + last,
+		Do: func(ctx context.Context) error {
+			for _, d := range of {
+				d.props[propOp] = id
+				if err := m.sys.ZFS.Create(ctx, d.name, d.props); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Undo: func(ctx context.Context) error {
+			for _, d := range slices.Backward(of) {
+				if err := m.unmake(ctx, d.name, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// unmake destroys a dataset that the operation made. Snapshots that another tool
+// has made of it meanwhile, as of everything, go along.
+func (m *Manager) unmake(ctx context.Context, name, id string) error {
+	d, ok, err := m.byDataset(ctx, name)
+	if err != nil || !ok {
+		return err
+	}
+	if d.Local(propOp) == id {
+		snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{name}, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"type"}})
+		if err != nil {
+			return err
+		}
+		var own []string
+		for _, s := range snaps {
+			if parent(s.Name) == name {
+				own = append(own, s.Name)
+			}
+		}
+		if err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: own}); err != nil {
+			return err
+		}
+	}
+	return m.destroyMade(ctx, name, id)
+}
+
+// zoneDatasets are those to make for a zone, without its root; the container too
+// where it is new.
+func zoneDatasets(container, zone string, newContainer bool) []newDataset {
+	path := container + "/" + zone
+	of := []newDataset{{path, bare()}, {path + "/ROOT", bare()}}
+	if newContainer {
+		of = append([]newDataset{{container, bare()}}, of...)
+	}
+	return of
+}
+
+// keepStep makes a zone's root count, by changes that commit together where one
+// pool has them all. Taking it back is for the process that did it: another one
+// finds by them that the operation has to go forward.
+func (m *Manager) keepStep(name string, do, undo func(context.Context) ([]zfs.Change, error)) journal.Step {
+	tried := false
+	set := func(ctx context.Context, changes func(context.Context) ([]zfs.Change, error)) error {
+		c, err := changes(ctx)
+		if err != nil {
+			return err
+		}
+		return m.sys.ZFS.Set(ctx, c)
+	}
+	return journal.Step{
+		Name: name,
+		Do: func(ctx context.Context) error {
+			tried = true
+			return set(ctx, do)
+		},
+		Undo: func(ctx context.Context) error {
+			if !tried {
+				return nil
+			}
+			return set(ctx, undo)
+		},
+	}
+}
+
+// naming adds a container to those that zones lie in, with other changes: in one
+// transaction group where it is on the pool of the boot environments, else after
+// them. "" is none.
+func (m *Manager) naming(ctx context.Context, changes []zfs.Change, container string) ([]zfs.Change, error) {
+	name, err := m.nameChange(ctx, container, true)
+	if err != nil || len(name) == 0 || zfs.Atomic(slices.Concat(changes, name)) {
+		return slices.Concat(changes, name), err
+	}
+	if err := m.sys.ZFS.Set(ctx, changes); err != nil {
+		return nil, err
+	}
+	return name, nil
+}
+
+// unnaming undoes naming.
+func (m *Manager) unnaming(ctx context.Context, changes []zfs.Change, container string) ([]zfs.Change, error) {
+	name, err := m.nameChange(ctx, container, false)
+	return slices.Concat(changes, name), err
+}
+
+func (m *Manager) nameChange(ctx context.Context, container string, add bool) ([]zfs.Change, error) {
+	if container == "" {
+		return nil, nil
+	}
+	root, _, err := m.rootContainer()
+	if err != nil {
+		return nil, err
+	}
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propZones}})
+	if err != nil {
+		return nil, err
+	}
+	list := slices.DeleteFunc(zoneContainers(ds[0]), func(c string) bool { return c == container })
+	if add {
+		list = append(list, container)
+	}
+	if len(list) == 0 {
+		return []zfs.Change{{Dataset: root, Inherit: []string{propZones}}}, nil
+	}
+	return []zfs.Change{{Dataset: root, Set: zfs.Props{propZones: strings.Join(list, ",")}}}, nil
+}
+
+// zoneContainers are the datasets that zones lie in.
+func zoneContainers(root zfs.Dataset) []string {
+	return strings.FieldsFunc(root.Local(propZones), func(r rune) bool { return r == ',' })
+}
+
+// marks are the changes that mark datasets, or take the mark off.
+func marks(id string, datasets ...string) []zfs.Change {
+	var changes []zfs.Change
+	for _, d := range datasets {
+		c := zfs.Change{Dataset: d, Inherit: []string{propOp}}
+		if id != "" {
+			c = zfs.Change{Dataset: d, Set: zfs.Props{propOp: id}}
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// zoneBE reads the marks of a zone's root; ok is false where it is not there.
+func (m *Manager) zoneBE(ctx context.Context, dataset string) (d zfs.Dataset, ok bool, err error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{dataset}, Props: []string{propOp, zones.PropParent, zones.PropActive}})
+	if zfs.Is(err, zfs.NotFound) {
+		return d, false, nil
+	} else if err != nil {
+		return d, false, err
+	}
+	return ds[0], true, nil
+}
+
+// keptZone tells whether a zone's root is whole, and the active one of a boot
+// environment.
+func (m *Manager) keptZone(ctx context.Context, dataset, uuid string) (bool, error) {
+	d, ok, err := m.zoneBE(ctx, dataset)
+	return ok && d.Local(propOp) == "" && d.Local(zones.PropParent) == uuid && d.Local(zones.PropActive) == "on", err
+}
