@@ -67,7 +67,7 @@ func (a activateArgs) synced() string {
 	if a.Source == "" {
 		return a.OldSynced
 	}
-	return syncPoint{a.Previous, syncPrefix + a.Snap}.String()
+	return syncPoint{From: a.Previous, Snap: syncPrefix + a.Snap}.String()
 }
 
 func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -361,8 +361,10 @@ func (m *Manager) chosen(ctx context.Context, root string, args activateArgs) (b
 	}
 	synced, err := m.syncedOf(ctx, args.Dataset)
 	d := ds[0]
+	left, given := d.Local(propHandover), args
+	given.Restore = "" // another BE that was booted has given it up
 	return d.Local(propDefault) == args.UUID && d.Local(propPrevious) == args.Previous &&
-		d.Local(propHandover) == args.handover() && synced == args.synced(), err
+		(left == args.handover() || left == given.handover()) && synced == args.synced(), err
 }
 
 // rootOf is the container that a BE's dataset lies in.
@@ -378,7 +380,8 @@ func (m *Manager) giveUUID(args activateArgs) journal.Step {
 	return journal.Step{
 		Name: "give it a UUID",
 		Do: func(ctx context.Context) error {
-			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}}})
+			// What its source had taken over was sent along, and may not be in it.
+			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}, Inherit: []string{propSynced, propHad}}})
 		},
 		Undo: then(func(ctx context.Context) error { return m.sys.ZFS.Set(ctx, []zfs.Change{was}) }, m.undoMenu),
 	}

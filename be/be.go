@@ -173,7 +173,7 @@ type BE struct {
 	Snapshots []Snapshot `json:"snapshots,omitempty"`
 
 	synced string
-	had    history
+	had    facts
 	// zones are its zone BEs, active or not, where they were read.
 	zones []zones.BE
 }

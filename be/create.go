@@ -91,7 +91,11 @@ func (r Create) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	zoneBEs = slices.DeleteFunc(zoneBEs, func(z zones.BE) bool { return slices.Contains(without, z.Dataset) })
-	c := creation{m: m, st: st, id: m.sys.UUID(), args: args, zones: st.zoneClones(zoneBEs)}
+	had, err := m.factsAt(ctx, st, src, zoneBEs, snap)
+	if err != nil {
+		return nil, err
+	}
+	c := creation{m: m, st: st, id: m.sys.UUID(), args: args, zones: st.zoneClones(zoneBEs), had: had}
 	if err := checkLengths(ds, args.Snap, what, c.target); err != nil {
 		return nil, err
 	}
@@ -252,8 +256,10 @@ type creation struct {
 	st   *state
 	id   string
 	args createArgs
-	// zones are the new roots of zones by those they are cloned from.
+	// zones are the new roots of zones by those they are cloned from, had the
+	// facts of all those when the snapshot was made.
 	zones map[string]string
+	had   map[string]facts
 	// tree is where the new BE's datasets will show, held the mount points
 	// that its roots are given at the end; boot is what it was found to boot
 	// with.
@@ -294,7 +300,7 @@ func (c *creation) operation(src BE, ds []zfs.Dataset, r Create) *operation {
 		op.plan.Title = fmt.Sprintf("create %q from %q", c.args.Name, r.From)
 	}
 	op.result = Result{Name: c.args.Name}
-	clones := c.clones(src, ds, r)
+	clones := c.clones(ds, r)
 	c.tree = c.hostTree(ds, clones)
 	c.hold(clones)
 	c.addSteps(op, ds, clones)
@@ -354,11 +360,13 @@ func (c *creation) snapshotStep(ds []zfs.Dataset) journal.Step {
 		Name: name,
 		Do: func(ctx context.Context) error {
 			for _, p := range slices.Sorted(maps.Keys(byPool)) {
-				if err := c.m.sys.ZFS.Snapshot(ctx, byPool[p], zfs.Props{propOp: c.id}); err != nil {
+				props := zfs.Props{propOp: c.id}
+				maps.Copy(props, c.had[c.args.From].props())
+				if err := c.m.sys.ZFS.Snapshot(ctx, byPool[p], props); err != nil {
 					return err
 				}
 			}
-			return nil
+			return c.m.setAll(ctx, c.zoneFacts())
 		},
 		Undo: c.dropSnapshots,
 	}
@@ -410,18 +418,9 @@ func (m *Manager) destroyMarked(ctx context.Context, roots []string, id string, 
 	return nil
 }
 
-// history is what the new BE has taken over: what its source has, and that.
-func (c *creation) history(src BE) history {
-	had := src.taken()
-	if c.args.Own {
-		had.add(syncPoint{src.UUID, c.args.Snap})
-	}
-	return had
-}
-
 // clones are those to make: what is local in the source is local in the
 // clone, what is inherited stays inherited; nothing mounts by itself.
-func (c *creation) clones(src BE, ds []zfs.Dataset, r Create) []zfs.Clone {
+func (c *creation) clones(ds []zfs.Dataset, r Create) []zfs.Clone {
 	out := make([]zfs.Clone, 0, len(ds))
 	for _, d := range ds {
 		props := copiedProps(d)
@@ -431,9 +430,7 @@ func (c *creation) clones(src BE, ds []zfs.Dataset, r Create) []zfs.Clone {
 			props[propUUID] = c.args.UUID
 			props[propPolicy] = "static"
 			props[propOp] = c.id
-			if had := c.history(src); len(had) > 0 {
-				props[propHad] = had.String()
-			}
+			maps.Copy(props, c.had[d.Name].props())
 			if r.Description != "" {
 				props[propDescription] = r.Description
 			}
@@ -442,9 +439,7 @@ func (c *creation) clones(src BE, ds []zfs.Dataset, r Create) []zfs.Clone {
 		default:
 			if c.zones[d.Name] != "" {
 				maps.Copy(props, zfs.Props{zones.PropParent: c.args.UUID, zones.PropActive: "on", propOp: c.id})
-				if had := c.zoneHistory(d.Name); len(had) > 0 {
-					props[propHad] = had.String()
-				}
+				maps.Copy(props, c.had[d.Name].props())
 			}
 		}
 		out = append(out, zfs.Clone{Snapshot: d.Name + "@" + c.args.Snap, Target: c.target(d.Name), Props: props})

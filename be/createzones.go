@@ -25,16 +25,37 @@ func (st *state) zoneClones(of []zones.BE) map[string]string {
 // zoneRoots are the new roots of zones, sorted.
 func (c *creation) zoneRoots() []string { return slices.Sorted(maps.Values(c.zones)) }
 
-// zoneHistory is history, for the clone of a zone's root.
-func (c *creation) zoneHistory(dataset string) history {
-	for _, z := range c.st.zones {
-		for _, b := range z.BEs {
-			if b.Dataset == dataset {
-				return c.history(BE{UUID: b.Parent, synced: b.Synced, had: parseHistory(b.Had)})
-			}
+// factsAt are the facts of a BE and of zone BEs, today's or those of a snapshot.
+func (m *Manager) factsAt(ctx context.Context, st *state, src BE, of []zones.BE, snap string) (map[string]facts, error) {
+	had := map[string]facts{src.Dataset: src.had}
+	states := []*state{st}
+	for _, z := range of {
+		had[z.Dataset] = parseFacts(z.Had)
+	}
+	if snap == "" {
+		return had, nil
+	}
+	for _, z := range st.zones {
+		states = append(states, st.zoneState(z))
+	}
+	l, err := m.lines(ctx, states...)
+	if err != nil {
+		return nil, err
+	}
+	for root := range had {
+		had[root] = l.hadAt(root + "@" + snap)
+	}
+	return had, nil
+}
+
+// zoneFacts are for the snapshots of zones, which were made with the host's.
+func (c *creation) zoneFacts() (changes []zfs.Change) {
+	for _, root := range slices.Sorted(maps.Keys(c.zones)) {
+		if f := c.had[root]; len(f) > 0 {
+			changes = append(changes, setHad(root+"@"+c.args.Snap, f))
 		}
 	}
-	return nil
+	return changes
 }
 
 // hostTree is where the new BE's own datasets will show: the clones of zones lie

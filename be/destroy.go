@@ -186,7 +186,7 @@ type removal struct {
 	newest uint64
 }
 
-var removalProps = []string{"createtxg", "clones", "origin", "used", "usedbydataset", "usedbyrefreservation", "userrefs", propOp}
+var removalProps = []string{"guid", "createtxg", "clones", "origin", "used", "usedbydataset", "usedbyrefreservation", "userrefs", propOp}
 
 // removal works out, for the datasets below the root of that number: which clones elsewhere are
 // promoted, which snapshots thereby go over to them, which ones are lost, and
@@ -205,6 +205,9 @@ func (m *Manager) removalOf(ctx context.Context, roots []string, bound uint64, a
 		return removal{}, err
 	}
 	t := taking{m: m, roots: roots, args: args, what: what, snaps: map[string][]zfs.Dataset{}}
+	if err := t.lookWanted(ctx, ds); err != nil {
+		return removal{}, err
+	}
 	for _, d := range ds {
 		made := txg(d)
 		if made > bound {
@@ -248,6 +251,9 @@ type taking struct {
 	// origins that only it was cloned from.
 	gone  []zfs.Dataset
 	after []string
+	// wanted are snapshots that BEs which stay have taken over, by GUID: what
+	// they have in common is told by them.
+	wanted map[string]bool
 	// origin are the origins of datasets that stay clones until they go.
 	origin []string
 	// moves tells which snapshot names each promoted clone receives.
@@ -280,6 +286,23 @@ func (t *taking) dataset(d zfs.Dataset) error {
 	return nil
 }
 
+// lookWanted reads what is wanted, where a sync point is among what may go.
+func (t *taking) lookWanted(ctx context.Context, ds []zfs.Dataset) (err error) {
+	if slices.ContainsFunc(ds, func(d zfs.Dataset) bool {
+		_, snap, _ := splitName(d.Name)
+		_, origin, _ := splitName(d.Value("origin"))
+		return strings.HasPrefix(snap, syncPrefix) || strings.HasPrefix(origin, syncPrefix)
+	}) {
+		t.wanted, err = t.m.wantedWithout(ctx, t.goes)
+	}
+	return err
+}
+
+// goes tells whether a dataset lies in what goes.
+func (t *taking) goes(dataset string) bool {
+	return t.takes(dataset) || slices.ContainsFunc(t.args.also, func(root string) bool { return within(dataset, root) })
+}
+
 // stays tells whether a clone is there when the tree has gone; "" is none.
 func (t *taking) stays(clone string) bool {
 	return clone != "" && !t.takes(clone) && !slices.ContainsFunc(t.args.also, func(root string) bool { return within(clone, root) })
@@ -310,7 +333,7 @@ func (t *taking) moved(snaps []zfs.Dataset, clone string) {
 		needed := slices.ContainsFunc(strings.Split(s.Value("clones"), ","), func(c string) bool {
 			return c != clone && t.stays(c)
 		})
-		if !needed && s.Local(propOp) != "" && number(s.Value("userrefs")) == 0 {
+		if !needed && s.Local(propOp) != "" && number(s.Value("userrefs")) == 0 && !t.wanted[s.Value("guid")] {
 			t.after = append(t.after, clone+"@"+snap)
 			t.rem.frees += number(s.Value("used"))
 		}
@@ -368,7 +391,7 @@ func (t *taking) origins(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(t.origin)
-	ds, err := t.m.sys.ZFS.Get(ctx, zfs.Query{Roots: slices.Compact(t.origin), Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "used", "userrefs", propOp}})
+	ds, err := t.m.sys.ZFS.Get(ctx, zfs.Query{Roots: slices.Compact(t.origin), Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"clones", "used", "userrefs", "guid", propOp}})
 	if err != nil {
 		return err
 	}
@@ -378,7 +401,7 @@ func (t *taking) origins(ctx context.Context) error {
 		if other || also || t.takes(parent(o.Name)) || number(o.Value("userrefs")) > 0 {
 			continue
 		}
-		if o.Local(propOp) != "" || t.args.Origin {
+		if (o.Local(propOp) != "" || t.args.Origin) && !t.wanted[o.Value("guid")] {
 			t.after = append(t.after, o.Name)
 			t.rem.frees += number(o.Value("used"))
 		}

@@ -313,12 +313,12 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 			}
 			s, err := m.handedOver(ctx, args)
 			if err == nil {
-				err = m.snapshotSides(ctx, s, point, id)
+				err = m.snapshotSides(ctx, s, point, id, true)
 			}
 			if err != nil {
 				return err
 			}
-			there, back := syncPoint{args.From, point}.String(), syncPoint{args.To, point}.String()
+			there, back := syncPoint{From: args.From, Snap: point}.String(), syncPoint{From: args.To, Snap: point, Back: true}.String()
 			more := []zfs.Change{done, setSynced(args.Source, back)}
 			for _, z := range s.zones {
 				more = append(more, setSynced(z.source.Dataset, back))
@@ -381,7 +381,8 @@ func (m *Manager) recoverBefore(ctx context.Context, r Request, o Options) (res 
 	switch {
 	case unreadable != nil:
 		err = unreadable
-	case handing && ok && due:
+	// What is about to be given up was asked for by one that is ended before.
+	case handing && ok && (due || left && h.Restore != "" && hand.Boot):
 		return m.recoverPending(ctx, Options{Step: o.Step}, hand.Boot)
 	case !handing && ok && (rec.Kind == "share-restore" || rec.Kind == "handover" && !due):
 		res, err = m.recoverPending(ctx, Options{Step: o.Step}, true)

@@ -25,20 +25,20 @@ func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error)
 	for _, z := range st.zones {
 		of = append(of, st.zoneState(z))
 	}
-	snaps, err := m.rootSnapshots(ctx, of)
+	l, err := m.lines(ctx, of...)
 	if err != nil {
 		return nil, err
 	}
 	var changes []zfs.Change
 	for _, st := range of {
-		changes = append(changes, st.settleHistory(snaps)...)
+		changes = append(changes, l.settle(st)...)
 	}
 	if err := m.setAll(ctx, changes); err != nil {
 		return nil, err
 	}
 	var old []string
 	for _, st := range of {
-		old = append(old, oldPoints(st, snaps)...)
+		old = append(old, l.old(st)...)
 	}
 	return m.dropPoints(ctx, old)
 }
@@ -97,48 +97,21 @@ func (m *Manager) dropPoints(ctx context.Context, old []string) (notes []string,
 	return notes, nil
 }
 
-// rootSnapshots lists the snapshots of all root datasets: one process.
-func (m *Manager) rootSnapshots(ctx context.Context, of []*state) ([]zfs.Dataset, error) {
-	var roots []string
-	for _, st := range of {
-		for _, b := range st.bes {
-			if b.Unfinished == "" {
-				roots = append(roots, b.Dataset)
-			}
-		}
-	}
-	if len(roots) == 0 {
-		return nil, nil
-	}
-	snaps, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: 1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp, propHad, "clones", "userrefs"}})
-	return slices.DeleteFunc(snaps, func(s zfs.Dataset) bool {
-		name, _, _ := splitName(s.Name)
-		return !slices.Contains(roots, name)
-	}), err
-}
-
-// settleHistory adds to each BE's history its sync point and what that had taken
-// over, which its snapshot says, and forgets BEs that have gone. Only what
-// has come to its end is settled, so nothing of it is ever taken back.
-func (st *state) settleHistory(snaps []zfs.Dataset) (changes []zfs.Change) {
+// settle adds to each BE's facts its sync point and what that had taken over, and
+// forgets what has gone. Only what has come to its end is settled, so nothing of it
+// is ever taken back.
+func (l *lines) settle(st *state) (changes []zfs.Change) {
 	for i := range st.bes {
 		b := &st.bes[i]
 		if b.Unfinished != "" || b.UUID == "" {
 			continue
 		}
-		had, point := b.taken(), parseSyncPoint(b.synced)
-		for _, s := range snaps {
-			if name, snap, _ := splitName(s.Name); snap == point.Snap && snap != "" && st.isRoot(name) {
-				had.addAll(parseHistory(s.Local(propHad)))
-			}
+		if f := l.facts(st, *b); f.String() != b.had.String() {
+			changes = append(changes, setHad(b.Dataset, f))
+			b.had = f
 		}
-		delete(had, b.UUID)
-		maps.DeleteFunc(had, func(uuid, _ string) bool { _, ok := st.byUUID(uuid); return !ok })
-		if had.String() != b.had.String() {
-			changes = append(changes, setHad(b.Dataset, had))
-			b.had = had
-		}
-		if _, ok := st.byUUID(point.From); point.From != "" && !ok {
+		from := parseSyncPoint(b.synced).From
+		if _, ok := st.byUUID(from); from != "" && !ok {
 			changes = append(changes, setSynced(b.Dataset, ""))
 			b.synced = ""
 		}
@@ -146,35 +119,91 @@ func (st *state) settleHistory(snaps []zfs.Dataset) (changes []zfs.Change) {
 	return changes
 }
 
-// isRoot tells whether a dataset is the root of one of the BEs.
-func (st *state) isRoot(dataset string) bool {
-	return slices.ContainsFunc(st.bes, func(b BE) bool { return b.Dataset == dataset })
-}
-
-// oldPoints are the sync points that no history names. One that a promotion has
-// brought to another BE stays wherever it is.
-func oldPoints(st *state, snaps []zfs.Dataset) (old []string) {
-	wanted := map[string]bool{}
+// wanted are the snapshots that the facts and sync points of BEs name, by GUID; of
+// those BEs that stay.
+func (l *lines) wanted(st *state, stays func(BE) bool) map[string]bool {
+	all := map[string]bool{}
 	for _, b := range st.bes {
-		for uuid, snap := range b.taken() {
-			from, ok := st.byUUID(uuid)
-			if !ok {
-				continue
-			}
-			at := from.Dataset + "@" + snap
-			if slices.ContainsFunc(snaps, func(s zfs.Dataset) bool { return s.Name == at }) {
-				wanted[at] = true
-			} else {
-				wanted[snap] = true
+		if !stays(b) {
+			continue
+		}
+		for _, guid := range l.facts(st, b) {
+			all[guid] = true
+		}
+		for _, s := range l.snaps[b.Dataset] { // what one can go back to, or clone
+			if _, snap, _ := splitName(s.Name); !strings.HasPrefix(snap, syncPrefix) {
+				for _, guid := range parseFacts(s.Local(propHad)) {
+					all[guid] = true
+				}
 			}
 		}
+		p := parseSyncPoint(b.synced)
+		if from, ok := st.byUUID(p.From); ok {
+			all[snapshotIn(l.of(from.Dataset), p.Snap).Value("guid")] = true
+		}
 	}
-	for _, s := range snaps {
-		name, snap, _ := splitName(s.Name)
-		ours := st.isRoot(name) && strings.HasPrefix(snap, syncPrefix) && s.Local(propOp) != ""
-		if ours && !wanted[s.Name] && !wanted[snap] && s.Value("clones") == "" && number(s.Value("userrefs")) == 0 {
-			old = append(old, s.Name)
+	return all
+}
+
+// old are the sync points that nothing names, wherever a promotion has brought them.
+func (l *lines) old(st *state) (old []string) {
+	wanted := l.wanted(st, func(BE) bool { return true })
+	for _, b := range st.bes {
+		if b.Unfinished != "" {
+			continue
+		}
+		for _, s := range l.snaps[b.Dataset] {
+			_, snap, _ := splitName(s.Name)
+			ours := strings.HasPrefix(snap, syncPrefix) && s.Local(propOp) != ""
+			if ours && !wanted[s.Value("guid")] && s.Value("clones") == "" && number(s.Value("userrefs")) == 0 {
+				old = append(old, s.Name)
+			}
 		}
 	}
 	return old
+}
+
+// wantedWithout are the snapshots that BEs name which are not below what goes.
+func (m *Manager) wantedWithout(ctx context.Context, goes func(dataset string) bool) (map[string]bool, error) {
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	of := []*state{st}
+	for _, z := range st.zones {
+		of = append(of, st.zoneState(z))
+	}
+	l, err := m.lines(ctx, of...)
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range of {
+		maps.Copy(all, l.wanted(st, func(b BE) bool { return !goes(b.Dataset) }))
+	}
+	return all, nil
+}
+
+// factsByRoot are the facts of all BEs and zone BEs, by their root datasets.
+func (m *Manager) factsByRoot(ctx context.Context) (map[string]facts, error) {
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	had := map[string]facts{}
+	for _, b := range st.bes {
+		had[b.Dataset] = b.had
+	}
+	for _, z := range st.zones {
+		for _, b := range z.BEs {
+			had[b.Dataset] = parseFacts(b.Had)
+		}
+	}
+	return had, nil
 }

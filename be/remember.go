@@ -17,7 +17,7 @@ type remembered struct {
 }
 
 // rememberedProps are what the base of a sync and its trees are found by.
-var rememberedProps = slices.Concat(treeProps, []string{"guid", "createtxg", "origin", "type", "clones", "userrefs", "used"})
+var rememberedProps = slices.Concat(treeProps, []string{"guid", "createtxg", "origin", "type", "clones", "userrefs", "used", propOp, propHad})
 
 // remember is a Manager that knows all below the roots as it is now: one process,
 // however much is then read. It is for reading alone.
@@ -39,7 +39,11 @@ func (r *remembered) Get(ctx context.Context, q zfs.Query) ([]zfs.Dataset, error
 	}
 	var found []zfs.Dataset
 	for _, d := range r.ds {
-		if deep := below(d.Name, q.Roots[0]); deep >= 0 && (q.Depth < 0 || deep <= q.Depth) && slices.Contains(q.Kinds, d.Kind) {
+		in := slices.ContainsFunc(q.Roots, func(root string) bool {
+			deep := below(d.Name, root)
+			return deep >= 0 && (q.Depth < 0 || deep <= q.Depth)
+		})
+		if in && slices.Contains(q.Kinds, d.Kind) {
 			found = append(found, d)
 		}
 	}
@@ -50,8 +54,10 @@ func (r *remembered) Get(ctx context.Context, q zfs.Query) ([]zfs.Dataset, error
 }
 
 func (r *remembered) knows(q zfs.Query) bool {
-	return len(q.Roots) == 1 && len(q.Kinds) > 0 && len(q.Props) > 0 &&
-		slices.ContainsFunc(r.roots, func(root string) bool { return below(q.Roots[0], root) >= 0 }) &&
+	return len(q.Roots) > 0 && len(q.Kinds) > 0 && len(q.Props) > 0 &&
+		!slices.ContainsFunc(q.Roots, func(of string) bool {
+			return !slices.ContainsFunc(r.roots, func(root string) bool { return below(of, root) >= 0 })
+		}) &&
 		!slices.ContainsFunc(q.Props, func(p string) bool { return !slices.Contains(rememberedProps, p) })
 }
 

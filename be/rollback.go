@@ -216,8 +216,14 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 		if err != nil || !ok || d.Local(propOp) != id {
 			return err
 		}
-		// What was upgraded since has gone back too.
-		return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: root, Inherit: []string{zones.PropUpgraded, propOp}}})
+		back, err := m.goneBack(ctx, args)
+		if err == nil {
+			err = m.setAll(ctx, back)
+		}
+		if err != nil {
+			return err
+		}
+		return m.dropMark(ctx, root, id, "")
 	}})
 	op.add(m.refreshStep(op, root))
 	op.committed = func(ctx context.Context) (int, bool, error) {
@@ -228,6 +234,40 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 		return m.rolledBack(ctx, args, what)
 	}
 	return op
+}
+
+// goneBack are the changes of what was told of the roots as they were: what they had
+// taken over since, and that they were upgraded.
+func (m *Manager) goneBack(ctx context.Context, args rollbackArgs) (changes []zfs.Change, err error) {
+	parts, err := m.parts(ctx, args.Roots[:1], args.withZonesArgs)
+	if err != nil {
+		return nil, err
+	}
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	of := []*state{st}
+	for _, z := range st.zones {
+		of = append(of, st.zoneState(z))
+	}
+	l, err := m.lines(ctx, of...)
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range slices.Concat(parts...) {
+		at := root + "@" + args.Snap
+		if !slices.ContainsFunc(l.snaps[root], func(s zfs.Dataset) bool { return s.Name == at }) {
+			continue // a zone that was left as it is
+		}
+		c := setHad(root, l.hadAt(at))
+		c.Inherit = append(c.Inherit, propSynced, zones.PropUpgraded)
+		changes = append(changes, c)
+	}
+	return changes, nil
 }
 
 // rolledBack tells whether an interrupted rollback goes on, and from which step:

@@ -84,7 +84,7 @@ func (m *Manager) withVar(ctx context.Context, b BE, f func(root *treecopy.Tree)
 // place makes the directories of the running BE links into the share. It is its
 // own record: cut off anywhere, the next boot goes on from what it finds.
 func (m *Manager) place(ctx context.Context, st *state, b BE, dirs []string) (notes []string, err error) {
-	var failed []string
+	moved := st.moved
 	err = m.withVar(ctx, b, func(root *treecopy.Tree) error {
 		willBe, err := mountPoints(root)
 		if err != nil {
@@ -98,8 +98,8 @@ func (m *Manager) place(ctx context.Context, st *state, b BE, dirs []string) (no
 			placed, err := sharedvar.Place(ctx, root, share, dirs, mounted)
 			err = errors.Join(err, sharedvar.Confine(root, st.shareDirs))
 			for _, p := range placed {
-				if p.Placement == sharedvar.Failed {
-					failed = append(failed, p.Dir)
+				if p.Placement != sharedvar.Failed && !slices.Contains(moved, p.Dir) {
+					moved = append(moved, p.Dir)
 				}
 				if p.Placement != sharedvar.Shared && p.Placement != sharedvar.Missing {
 					notes = append(notes, strings.TrimSpace(fmt.Sprintf("/var/%s: %s %s", p.Dir, p.Placement, p.Detail)))
@@ -110,9 +110,8 @@ func (m *Manager) place(ctx context.Context, st *state, b BE, dirs []string) (no
 	})
 	// What failed is tried again at the next boot; until then, those of a clone
 	// are not the share's.
-	dirs = slices.DeleteFunc(slices.Clone(dirs), func(d string) bool { return slices.Contains(failed, d) })
-	if b.UUID == st.shareFrom && len(st.unmoved()) > 0 {
-		err = errors.Join(err, m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: st.root, Set: zfs.Props{propShared: strings.Join(dirs, " ")}}}))
+	if b.UUID == st.shareFrom && len(moved) > len(st.moved) {
+		err = errors.Join(err, m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: st.root, Set: zfs.Props{propShared: strings.Join(moved, " ")}}}))
 	}
 	return notes, err
 }

@@ -157,9 +157,13 @@ func (m *Manager) unmark(ctx context.Context, args snapshotArgs, id string) erro
 	if err != nil {
 		return err
 	}
+	had, err := m.factsByRoot(ctx)
+	if err != nil {
+		return err
+	}
 	changes := make([]zfs.Change, 0, len(marked))
 	for _, s := range marked {
-		changes = append(changes, zfs.Change{Dataset: s, Inherit: []string{propOp}})
+		changes = append(changes, zfs.Change{Dataset: s, Set: had[parent(s)].props(), Inherit: []string{propOp}})
 	}
 	return m.setAll(ctx, changes)
 }

@@ -147,6 +147,7 @@ func (st *state) disownTwins(received map[string]bool) {
 	for i := range st.bes {
 		if b := &st.bes[i]; st.twins[b.Name] != "" {
 			b.UUID, b.Default, b.Previous = "", false, false
+			b.synced, b.had = "", nil // not of the snapshot that was sent, or of its content now
 		}
 	}
 }
@@ -171,7 +172,7 @@ func (st *state) newBE(d zfs.Dataset, running string) BE {
 		Origin:      d.Value("origin"),
 		Unfinished:  d.Local(propOp),
 		synced:      d.Local(propSynced),
-		had:         parseHistory(d.Local(propHad)),
+		had:         parseFacts(d.Local(propHad)),
 	}
 	b.Booted, _ = time.Parse(time.RFC3339, d.Local(propBooted))
 	b.Upgraded, _ = time.Parse(time.RFC3339, d.Local(zones.PropUpgraded))

@@ -198,7 +198,7 @@ type syncArgs struct {
 func (m *Manager) syncOperation(id, what string, args syncArgs, s *syncing) *operation {
 	op := &operation{kind: "sync", id: id, args: args, verb: what, plan: Plan{Title: what}}
 	m.addSync(op, id, args, s)
-	point := syncPoint{args.From, args.Snap}.String()
+	point := syncPoint{From: args.From, Snap: args.Snap}.String()
 	op.add(journal.Step{
 		Name: "remember what it has taken over",
 		Do: func(ctx context.Context) error {
@@ -231,7 +231,7 @@ func (m *Manager) syncedOf(ctx context.Context, dataset string) (string, error) 
 func (m *Manager) addSync(op *operation, id string, args syncArgs, s *syncing) {
 	op.add(journal.Step{
 		Name: args.snapshotting(),
-		Do:   func(ctx context.Context) error { return m.snapshotSides(ctx, s, args.Snap, id) },
+		Do:   func(ctx context.Context) error { return m.snapshotSides(ctx, s, args.Snap, id, false) },
 		Undo: func(ctx context.Context) error {
 			return m.dropSides(ctx, id, args.Snap, args.Zones, args.Source, args.Target)
 		},

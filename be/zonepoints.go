@@ -2,6 +2,7 @@ package be
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"snapbe/internal/zfs"
@@ -17,31 +18,42 @@ func (s *syncing) sides() []string {
 	return roots
 }
 
-// tellPoints completes the snapshots of zones, which were made with those of the
-// host and like them: with their own history, and with what the zone had taken
-// over before, by which it is taken back.
-func (m *Manager) tellPoints(ctx context.Context, s *syncing, snap string) error {
-	var changes []zfs.Change
-	host := s.source.taken().String()
+// tellPoints completes the snapshots of both sides, which were all made with the
+// facts of the host's source: with those of each zone, with what it had taken over
+// before, by which that is taken back, and after a handover with what the target
+// has then.
+func (m *Manager) tellPoints(ctx context.Context, s *syncing, snap string, after bool) error {
+	if !after && len(s.zones) == 0 {
+		return nil
+	}
+	of := []*state{s.st}
 	for _, z := range s.zones {
-		if parseSyncPoint(z.source.synced).Snap == snap || parseSyncPoint(z.target.synced).Snap == snap {
+		of = append(of, z.st)
+	}
+	l, err := m.lines(ctx, of...)
+	if err != nil {
+		return err
+	}
+	var changes []zfs.Change
+	for _, x := range append([]*syncing{s}, s.zones...) {
+		if parseSyncPoint(x.source.synced).Snap == snap || parseSyncPoint(x.target.synced).Snap == snap {
 			continue // it was told before a power cut
 		}
-		had := z.source.taken()
-		for _, side := range []BE{z.source, z.target} {
-			c := zfs.Change{Dataset: side.Dataset + "@" + snap, Set: zfs.Props{}}
-			if had.String() != host {
-				c = setHad(c.Dataset, had)
+		has := x.target.had
+		if after {
+			there := snapshotIn(l.snaps[x.source.Dataset], snap)
+			has = l.least(x.target, slices.Concat(has, x.source.had, facts{there.Value("guid")}))
+		}
+		for _, side := range []struct {
+			BE
+			facts
+		}{{x.source, x.source.had}, {x.target, has}} {
+			c := setHad(side.Dataset+"@"+snap, side.facts)
+			if x != s && side.synced != "" {
+				c = zfs.Change{Dataset: c.Dataset, Inherit: c.Inherit, Set: zfs.Props{propSynced: side.synced}}
+				maps.Copy(c.Set, side.facts.props())
 			}
-			if side.synced != "" {
-				if c.Set == nil {
-					c.Set = zfs.Props{}
-				}
-				c.Set[propSynced] = side.synced
-			}
-			if len(c.Set)+len(c.Inherit) > 0 {
-				changes = append(changes, c)
-			}
+			changes = append(changes, c)
 		}
 	}
 	return m.setAll(ctx, changes)

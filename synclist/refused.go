@@ -71,13 +71,10 @@ func (s *syncer) foreign(t three) string {
 		return fmt.Sprintf("it belongs to uid %d, and %s", t.src.UID, why)
 	}
 	const forGroup = 0o070
-	if why, rejected := s.rejectedGIDs[t.src.GID]; rejected && t.src.Mode&forGroup != 0 && !(t.tgt.there && t.tgt.GID == t.src.GID) {
+	if why, rejected := s.rejectedGIDs[t.src.GID]; rejected && t.src.Mode&forGroup != 0 {
 		return fmt.Sprintf("it is open to gid %d, and %s", t.src.GID, why)
 	}
 	for _, acl := range treecopy.ACLs {
-		if t.tgt.there && t.tgt.Xattrs[acl] == t.src.Xattrs[acl] {
-			continue
-		}
 		users, groups := treecopy.InACL(t.src.Xattrs[acl])
 		for _, id := range users {
 			if why := s.rejectedUIDs[id]; why != "" {

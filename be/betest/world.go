@@ -265,3 +265,6 @@ func (w *World) adopt(Layout) {
 	}
 	w.Reset()
 }
+
+// SetClock sets the host's clock.
+func (w *World) SetClock(now time.Time) { w.clock = now }
