@@ -29,7 +29,9 @@ func (shareInitCmd) Help() string {
 }
 
 // Run makes the share.
-func (c *shareInitCmd) Run(a *app) error { return a.ask(be.ShareInit{Dirs: c.Dirs, Zone: c.Zone}, c.asking) }
+func (c *shareInitCmd) Run(a *app) error {
+	return a.ask(be.ShareInit{Dirs: c.Dirs, Zone: c.Zone}, c.asking)
+}
 
 // ofZone is for commands about the share of the host, or that of a zone.
 type ofZone struct {
@@ -168,4 +170,6 @@ type shareDestroyCmd struct {
 }
 
 // Run destroys a snapshot of the share.
-func (c *shareDestroyCmd) Run(a *app) error { return a.ask(be.ShareDestroy{Snap: c.Snap, Zone: c.Zone}, c.asking) }
+func (c *shareDestroyCmd) Run(a *app) error {
+	return a.ask(be.ShareDestroy{Snap: c.Snap, Zone: c.Zone}, c.asking)
+}
