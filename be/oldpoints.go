@@ -59,39 +59,42 @@ func (m *Manager) dropPoints(ctx context.Context, old []string) (notes []string,
 	if err != nil {
 		return nil, err
 	}
+	byPool := map[string][]string{}
 	going := map[string][]zfs.Dataset{}
-	var pools []string
 	for _, point := range old {
 		root, snap, _ := splitName(point)
-		pool := zfs.PoolOf(root)
-		if !slices.Contains(pools, pool) {
-			pools = append(pools, pool)
-		}
+		byPool[zfs.PoolOf(root)] = append(byPool[zfs.PoolOf(root)], point)
 		for _, d := range all {
 			if name, s, _ := splitName(d.Name); s == snap && within(name, root) {
 				going[point] = append(going[point], d)
-				going[pool] = append(going[pool], d)
 			}
 		}
 	}
-	for _, pool := range pools {
-		err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(going[pool])})
-		if !zfs.Is(err, zfs.Busy) && !zfs.Is(err, zfs.Dependents) {
-			if err != nil {
-				return notes, err
-			}
-			continue
+	for _, pool := range slices.Sorted(maps.Keys(byPool)) {
+		kept, err := m.dropInPool(ctx, byPool[pool], going)
+		if notes = append(notes, kept...); err != nil {
+			return notes, err
 		}
-		for _, point := range old {
-			if zfs.PoolOf(point) != pool {
-				continue
-			}
-			err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(going[point])})
-			if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
-				notes = append(notes, fmt.Sprintf("%s, of a former sync, stays: %v", point, err))
-			} else if err != nil {
-				return notes, err
-			}
+	}
+	return notes, nil
+}
+
+// dropInPool is dropPoints for one pool; going are the snapshots of each point.
+func (m *Manager) dropInPool(ctx context.Context, points []string, going map[string][]zfs.Dataset) (notes []string, err error) {
+	var all []zfs.Dataset
+	for _, p := range points {
+		all = append(all, going[p]...)
+	}
+	inUse := func(err error) bool { return zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) }
+	if err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(all)}); !inUse(err) {
+		return nil, err
+	}
+	for _, p := range points {
+		err := m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(going[p])})
+		if inUse(err) {
+			notes = append(notes, fmt.Sprintf("%s, of a former sync, stays: %v", p, err))
+		} else if err != nil {
+			return notes, err
 		}
 	}
 	return notes, nil
