@@ -172,9 +172,15 @@ func (m *Manager) unmountMachineStep(args adoptArgs) journal.Step {
 		Name: "unmount " + args.From + " from " + dir,
 		Do:   func(context.Context) error { return m.sys.Host.Detach(dir, false) },
 		Undo: func(ctx context.Context) error {
-			mounts, err := m.sys.Host.Mounts()
-			if err != nil || lastAt(mounts, dir).Dataset != "" {
+			st, err := m.read(ctx)
+			if err != nil || lastAt(st.mounts, dir).Dataset != "" {
 				return err
+			}
+			// Early at boot it mounts by itself, as it did.
+			if b, ok := st.running(); ok && args.recovering {
+				if there, err := m.reachable(ctx, st, b, dir); err != nil || !there {
+					return err
+				}
 			}
 			t, err := m.machineTree(ctx, args.From, dir)
 			if err != nil {

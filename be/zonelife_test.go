@@ -2,7 +2,6 @@ package be_test
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -106,90 +105,6 @@ func isZone(t *testing.T, w *betest.World, zone, root, of string) {
 	assert.Equal(t, "/", p["mountpoint"].Value)
 	assert.Equal(t, root, zoneRoot(w, zone))
 	assert.NotContains(t, w.Zones.Withheld, zone)
-}
-
-func TestZoneAdoptDirectory(t *testing.T) {
-	eachLayout(t, func(t *testing.T, w *betest.World) {
-		machine(t, w)
-		dataset, in := machinesIn(w)
-		dir := filepath.Join(w.ZFS.Dir(dataset), in, "mail")
-		require.NoError(t, os.Chmod(filepath.Join(dir, "srv"), 0o750|os.ModeSetgid))
-		do(t, w, be.ZoneAdopt{Name: "mail"})
-		const root = "rpool/zones/mail/ROOT/zbe"
-		isZone(t, w, "mail", root, "debian")
-		assert.Equal(t, "a letter\n", w.File(root, "srv/letter"))
-		info, err := os.Stat(filepath.Join(w.ZFS.Dir(root), "srv"))
-		require.NoError(t, err)
-		assert.Equal(t, os.FileMode(0o750)|os.ModeDir|os.ModeSetgid, info.Mode())
-		left, err := os.ReadDir(filepath.Dir(dir))
-		require.NoError(t, err)
-		require.Len(t, left, 1, "the mount point alone")
-		inside, err := os.ReadDir(dir)
-		require.NoError(t, err)
-		assert.Empty(t, inside)
-		assert.Equal(t, []string{"rpool/zones"}, status(t, w).ZonesIn)
-		// It follows from now on.
-		do(t, w, be.Create{Name: "new"})
-		assert.Equal(t, "a letter\n", w.File("rpool/zones/mail/ROOT/zbe-1", "srv/letter"))
-	})
-}
-
-func TestZoneAdoptDataset(t *testing.T) {
-	w := onePool(t)
-	machineDataset(t, w)
-	do(t, w, be.ZoneAdopt{Name: "mail"})
-	isZone(t, w, "mail", "rpool/zones/mail/ROOT/zbe", "debian")
-	assert.False(t, exists(w, "rpool/machines/mail"))
-	assert.Equal(t, "rpool/zones/mail/ROOT/zbe/srv", mountedAt(w, "/var/lib/machines/mail/srv"))
-	assert.Equal(t, "noauto", props(t, w, "rpool/zones/mail/ROOT/zbe/srv", "canmount")["canmount"].Value, "or it would mount over the host's /srv")
-	assert.Equal(t, "a letter\n", w.File("rpool/zones/mail/ROOT/zbe/srv", "letter"))
-}
-
-func TestZoneAdoptRefuses(t *testing.T) {
-	const what = `adopt the machine "mail": `
-	for name, c := range map[string]struct {
-		arrange func(t *testing.T, w *betest.World)
-		request be.ZoneAdopt
-		want    refusal
-	}{
-		"none": {func(*testing.T, *betest.World) {}, be.ZoneAdopt{}, refusal{be.NotFound, what + "there is no /var/lib/machines/mail", "machinectl list-images shows those that there are"}},
-		"it runs": {func(t *testing.T, w *betest.World) {
-			machine(t, w)
-			w.Zones.Machines = []zones.Machine{{Name: "mail", State: zones.Running}}
-		}, be.ZoneAdopt{}, refusal{be.Busy, what + "it is running", "machinectl poweroff mail"}},
-		"a symlink": {func(t *testing.T, w *betest.World) {
-			w.Put("rpool/ROOT/debian", "var/lib/machines/x", "")
-			require.NoError(t, os.Symlink("/etc", filepath.Join(w.ZFS.Dir("rpool/ROOT/debian"), "var/lib/machines/mail")))
-		}, be.ZoneAdopt{}, refusal{be.Failed, what + "/var/lib/machines/mail is a symlink", "put the machine itself there"}},
-		"a zone": {func(t *testing.T, w *betest.World) { w.AddZone("rpool/zones", "mail") }, be.ZoneAdopt{},
-			refusal{be.Exists, what + "it is a zone already", "snapbe zone list shows it"}},
-		"the place is taken": {func(t *testing.T, w *betest.World) {
-			machine(t, w)
-			create(t, w, "rpool/zones", nil)
-			create(t, w, "rpool/zones/mail", nil)
-		}, be.ZoneAdopt{}, refusal{be.Exists, what + "the dataset rpool/zones/mail exists", "zfs rename it, or zfs destroy it if nothing needs it"}},
-		"in a boot environment": {machine, be.ZoneAdopt{Container: "rpool/ROOT/debian/zones"},
-			refusal{be.Invalid, what[:len(what)-2] + " in rpool/ROOT/debian/zones: zones cannot lie there", "name a dataset such as rpool/zones"}},
-		"nowhere": {machine, be.ZoneAdopt{Container: "rpool/a/b"},
-			refusal{be.NotFound, what[:len(what)-2] + " in rpool/a/b: there is no dataset rpool/a", "zfs create rpool/a makes it"}},
-		"something is mounted in it": {func(t *testing.T, w *betest.World) {
-			machine(t, w)
-			create(t, w, "rpool/x", zfs.Props{"mountpoint": "/var/lib/machines/mail/srv"})
-			w.Host.Boot(w.Host.Running)
-		}, be.ZoneAdopt{}, refusal{be.Busy, what + "rpool/x is mounted at /var/lib/machines/mail/srv", "umount /var/lib/machines/mail/srv"}},
-		"mount points of its own": {func(t *testing.T, w *betest.World) {
-			machineDataset(t, w)
-			set(t, w, "rpool/machines/mail/srv", zfs.Props{"mountpoint": "/var/lib/machines/mail/srv"})
-		}, be.ZoneAdopt{}, refusal{be.Failed, what + "rpool/machines/mail/srv below it has the mount point /var/lib/machines/mail/srv of its own, and would be elsewhere in the zone",
-			"zfs inherit mountpoint rpool/machines/mail/srv"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := onePool(t)
-			c.arrange(t, w)
-			c.request.Name = "mail"
-			refused(t, w, c.request, c.want)
-		})
-	}
 }
 
 func TestZoneFailback(t *testing.T) {
@@ -296,51 +211,6 @@ func TestPinnedZoneIsNoOrphan(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, list.BEs[1].Now)
 	assert.False(t, list.BEs[1].Orphan)
-}
-
-func TestZoneList(t *testing.T) {
-	w := onePool(t)
-	moved(t, w)
-	do(t, w, be.Create{Name: "new", Zones: be.ZoneChoice{Names: []string{"db"}}})
-	create(t, w, "rpool/zones/db/ROOT/zbe-7", zfs.Props{"canmount": "noauto", zones.PropActive: "on", zones.PropParent: named(t, w, "new").UUID})
-	w.Host.User = true
-	list, err := be.New(w.System()).Zones(t.Context())
-	require.NoError(t, err)
-	got := map[string]string{}
-	for _, z := range list.BEs {
-		flags := ""
-		for _, f := range []struct {
-			is   bool
-			flag string
-		}{{z.Now, "N"}, {z.Next, "R"}, {z.Unbootable, "!"}, {z.Orphan, "O"}} {
-			if f.is {
-				flags += f.flag
-			}
-		}
-		got[z.Zone+"/"+z.Name] = flags + " " + z.ParentName + " " + z.Mountpoint
-	}
-	assert.Equal(t, map[string]string{
-		"db/zbe":    "NR debian /var/lib/machines/db",
-		"db/zbe-1":  "! new ",
-		"db/zbe-7":  "! new ",
-		"web/zbe":   "NR debian /var/lib/machines/web",
-		"web/zbe-1": "O  ",
-	}, got)
-}
-
-func TestStatusTellsOfZones(t *testing.T) {
-	w := onePool(t)
-	zoned(t, w)
-	assert.Empty(t, status(t, w).Problems)
-	assert.Equal(t, []string{"db", "web"}, status(t, w).Zones)
-	set(t, w, "rpool/zones/web/ROOT/zbe", zfs.Props{zones.PropActive: "off"})
-	create(t, w, "rpool/zones/db/ROOT/zbe-7", zfs.Props{"canmount": "noauto", zones.PropActive: "on", zones.PropParent: named(t, w, "debian").UUID})
-	set(t, w, "rpool/ROOT", zfs.Props{"org.snapbe:zones": "rpool/zones,tank/zones"})
-	assert.Equal(t, []string{
-		"the zones below tank/zones are not there: zpool import their pool",
-		`the zone "db": for "debian" it has 2 active zone BEs: zbe, zbe-7: zfs set org.opensolaris.libbe:active=off rpool/zones/db/ROOT/zbe-7 turns one of them off`,
-		`the zone "web" has no root in "debian": snapbe zone attach web gives it one`,
-	}, status(t, w).Problems)
 }
 
 // TestZonesKeepWhenTheyBooted: all that come into place at a boot are told so by

@@ -75,6 +75,7 @@ func runShell(t *testing.T, argv []string) string {
 const stubs = `snapbe() {
 	[ "$1 $2 $3" = "list -H -s" ] && printf '%s\n' 'debian;rpool/ROOT/debian@old;;;0;static;1;' 'debian;rpool/ROOT/debian/var@old;;;0;static;1;'
 	[ "$1 $2" = "list -H" ] && [ -z "$3" ] && printf '%s\n' 'debian;u;NR;/;1;static;1;a\x3bb' '2026-11;u;;;1;static;1;'
+	[ "$*" = "zone list -H" ] && printf '%s\n' 'db;zbe;NR;debian;1;1;;d' 'web;zbe;NR;debian;1;1;;d' 'web;zbe-1;O;;1;1;;d'
 	return 0
 }
 `
@@ -103,6 +104,8 @@ func TestBashCompletes(t *testing.T) {
 		"snapbe list -k ":                 {"date", "name", "space"},
 		"snapbe list -k s":                {"space"},
 		"snapbe completion z":             {"zsh"},
+		"snapbe zone failback ":           {"db", "web"},
+		"snapbe zone attach -x f":         {"force-zbe-clone"},
 		"snapbe create -d ":               nil,
 		"snapbe exec debian -- systemd-n": nil,
 	} {
@@ -123,18 +126,21 @@ _snapbe
 
 func TestFishCompletes(t *testing.T) {
 	for line, want := range map[string][]string{
-		"snapbe cre":         {"create"},
-		"snapbe boot up":     {"update"},
-		"snapbe activate d":  {"debian"},
-		"snapbe umount d":    {"debian"},
-		"snapbe create --ac": {"--activate"},
-		"snapbe list -k s":   {"space"},
-		"snapbe list -k ":    {"date", "name", "space"},
+		"snapbe cre":          {"create"},
+		"snapbe boot up":      {"update"},
+		"snapbe activate d":   {"debian"},
+		"snapbe umount d":     {"debian"},
+		"snapbe create --ac":  {"--activate"},
+		"snapbe zone clone w": {"web"},
+		"snapbe list -k s":    {"space"},
+		"snapbe list -k ":     {"date", "name", "space"},
 	} {
 		t.Run(line, func(t *testing.T) {
 			script := `function snapbe
 	if test "$argv" = "list -H"
 		printf '%s\n' 'debian;u;NR;/;1;static;1;'
+	else if test "$argv" = "zone list -H"
+		printf '%s\n' 'db;zbe;NR;debian;1;1;;d' 'web;zbe;NR;debian;1;1;;d' 'web;zbe-1;O;;1;1;;d'
 	end
 end
 source $argv[1]
