@@ -82,6 +82,7 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b, err = st.find(name, what); err != nil { // with its zone BEs
 		return nil, err
 	}
+	b = m.withFollowers(b) // a pinned one boots in every boot environment
 	if err := r.refuse(st, b, what); err != nil {
 		return nil, err
 	}

@@ -62,7 +62,9 @@ func (m *Manager) destroyZonesStep(op *operation, args destroyArgs) journal.Step
 		}
 		var of []zones.BE
 		for _, z := range st.zones {
-			of = append(of, z.Of(args.UUID)...)
+			if m.policy(z.Name) == ZoneFollows {
+				of = append(of, z.Of(args.UUID)...)
+			}
 		}
 		for _, b := range of {
 			if err := m.detachAll(b.Dataset); err != nil {

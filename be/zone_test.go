@@ -143,6 +143,25 @@ func TestDestroyTakesZones(t *testing.T) {
 		assert.Equal(t, "web 1\n", w.File("rpool/zones/web/ROOT/zbe-1", "version"))
 		assert.Equal(t, "-", props(t, w, "rpool/zones/web/ROOT/zbe-1", "origin")["origin"].Value)
 	})
+	t.Run("not one that is pinned", func(t *testing.T) {
+		w := onePool(t)
+		zoned(t, w)
+		pinned := func(r be.Request) {
+			sys := w.System()
+			sys.ZonePolicy = map[string]be.ZonePolicy{"web": be.ZonePinned}
+			_, err := be.New(sys).Do(t.Context(), r, be.Options{})
+			require.NoError(t, err)
+		}
+		pinned(be.Create{Name: "new"})
+		pinned(be.Activate{Name: "new"})
+		require.NoError(t, w.Start())
+		pinned(be.Handover{Boot: true})
+		pinned(be.ZoneMount{})
+		pinned(be.Destroy{Name: "debian"})
+		assert.True(t, exists(w, "rpool/zones/web/ROOT/zbe"), "it boots in the other one too")
+		assert.False(t, exists(w, "rpool/zones/db/ROOT/zbe"))
+		assert.Equal(t, "rpool/zones/web/ROOT/zbe", zoneRoot(w, "web"))
+	})
 	t.Run("a snapshot of the user's", func(t *testing.T) {
 		w := onePool(t)
 		zoned(t, w)
