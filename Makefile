@@ -7,7 +7,7 @@ export CGO_ENABLED = 0
 
 VERSION  := $(shell packaging/version.sh)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 GOFMT    = $(shell $(GO) env GOROOT)/bin/gofmt
 
 # Tools by version, so that they find the same tomorrow. They are not in go.mod:

@@ -84,6 +84,13 @@ func madeZones(t *testing.T, m *lab.Machine, names []string) {
 // upgraded makes a BE with all zones and upgrades them; one of them fails, and is
 // taken up again.
 func upgraded(t *testing.T, m *lab.Machine, names []string) {
+	// apt in five of them; what it takes in the others, on an emulated machine, is
+	// no use to anybody.
+	for _, z := range names[4:] {
+		if z != "z07" {
+			m.MustRun("printf '[zones." + z + "]\nupgrade = \"dpkg -i /opt/repo/widget_2_all.deb\"\n' >> /etc/snapbe/snapbe.toml")
+		}
+	}
 	t.Logf("%s", m.MustRun("snapbe create 2026-11 2>&1"))
 	assert.Equal(t, "20\n", m.MustRun("zfs list -Ho name | grep -c /ROOT/zbe-1$"))
 	assert.Equal(t, "1\n", m.MustRun("zfs get -Ho value createtxg $(zfs get -Ho value origin rpool/ROOT/2026-11 $(zfs list -Ho name | grep /ROOT/zbe-1$)) | sort -u | wc -l"), "host and zones are of one moment")
