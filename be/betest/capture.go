@@ -23,6 +23,9 @@ func (w *World) Capture() []string {
 		}
 		out = append(out, name+" origin="+ds[0].Value("origin"))
 		for p, v := range w.ZFS.Locals(name) {
+			if p == "org.snapbe:had" {
+				v = w.byName(v)
+			}
 			if p != "org.snapbe:journal" && p != "org.snapbe:booted" {
 				out = append(out, fmt.Sprintf("%s %s=%q", name, p, v))
 			}
@@ -47,6 +50,24 @@ func (w *World) Capture() []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// byName are the snapshots with these GUIDs, which are others each time.
+func (w *World) byName(guids string) string {
+	all, err := w.ZFS.Get(ctx, zfs.Query{Depth: -1, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{"guid"}})
+	if err != nil {
+		panic(err)
+	}
+	var names []string
+	for _, guid := range strings.Split(guids, ",") {
+		for _, s := range all {
+			if s.Value("guid") == guid {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
 }
 
 func (w *World) files(dataset string) (out []string) {

@@ -72,7 +72,7 @@ func keysOf(typ reflect.Type) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, f := range reflect.VisibleFields(typ) {
 			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if f.IsExported() && key != "" && !yield(key) {
+			if f.IsExported() && key != "" && key != "-" && !yield(key) {
 				return
 			}
 		}

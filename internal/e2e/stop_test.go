@@ -79,7 +79,7 @@ func spread(first, last int) (some []int) {
 // world is all of the pool that a user could tell apart, the menu, and mounts.
 func world(m *lab.Machine) string {
 	return m.MustRun(`zfs list -Ho name,origin -t all -r rpool
-		zfs get -Ho name,property,value -s local -t filesystem,volume all | grep -v snapbe:journal | sort
+		zfs get -Ho name,property,value -s local -t filesystem,volume all | grep -v 'snapbe:journal\|org.snapbe:booted' | sort
 		zpool get -Ho value bootfs rpool
 		cat /boot/grub/snapbe.cfg
 		mount -t zfs -o zfsutil rpool/ROOT/new /mnt 2>/dev/null && { cd /mnt && sha256sum etc/shadow etc/lab/* 2>/dev/null; ls -A etc etc/lab | grep snapbe-new; cd / && umount /mnt; }
@@ -88,6 +88,7 @@ func world(m *lab.Machine) string {
 
 var (
 	uuidForm = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	guidList = regexp.MustCompile(`(org\.snapbe:had\t)[0-9,]+`)
 	snapName = regexp.MustCompile(`(@|sync-)20[0-9]{2}-[0-9:.-]+`)
 )
 
@@ -95,6 +96,7 @@ var (
 func normal(world string) string {
 	var out []string
 	for line := range strings.Lines(world) {
+		line = guidList.ReplaceAllString(line, "${1}GUIDS")
 		out = append(out, snapName.ReplaceAllString(uuidForm.ReplaceAllString(line, "UUID"), "${1}TIME"))
 	}
 	return strings.Join(out, "")
