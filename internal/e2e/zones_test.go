@@ -44,9 +44,13 @@ func versions(m *lab.Machine, names []string) string {
 	return m.MustRun(fmt.Sprintf(`for z in %s; do chroot /var/lib/machines/$z widget 2>/dev/null || echo none; done | sort | uniq -c | sed 's/^ *//'`, strings.Join(names, " ")))
 }
 
+// inPlace waits until the zones are, which the boot does not wait for with ssh.
+func inPlace(m *lab.Machine) { m.MustRun("systemctl start snapbe-zones.service") }
+
 // up holds that both machines with services run, with a version's software.
 func up(t *testing.T, m *lab.Machine, version string) {
 	t.Helper()
+	inPlace(m)
 	for _, z := range []string{"web", "db"} {
 		require.Eventually(t, func() bool {
 			out, _ := m.Run("cat /var/lib/machines/" + z + "/var/lib/running; machinectl show -p State --value " + z)
@@ -119,8 +123,8 @@ func upgraded(t *testing.T, m *lab.Machine, names []string) {
 func zonesSwitch(t *testing.T, m *lab.Machine, names []string) {
 	t.Logf("%s", m.RunReboot("snapbe activate --reboot 2026-11 2>&1", bootTime))
 	assert.Equal(t, "2026-11", running(m))
-	assert.Equal(t, "20 2\n", versions(m, names))
 	up(t, m, "2")
+	assert.Equal(t, "20 2\n", versions(m, names))
 	healthy(t, m)
 
 	m.PowerOff()
@@ -129,14 +133,16 @@ func zonesSwitch(t *testing.T, m *lab.Machine, names []string) {
 	m.Send("\r")
 	m.WaitSSH(bootTime)
 	assert.Equal(t, "debian", running(m))
+	inPlace(m)
 	assert.Equal(t, "20 1\n", versions(m, names), "picked by hand")
 	m.Reboot()
+	inPlace(m)
 	assert.Equal(t, "20 2\n", versions(m, names))
 
 	t.Logf("%s", m.RunReboot("snapbe failback --reboot 2>&1", bootTime))
 	assert.Equal(t, "debian", running(m))
-	assert.Equal(t, "20 1\n", versions(m, names))
 	up(t, m, "1")
+	assert.Equal(t, "20 1\n", versions(m, names))
 	healthy(t, m)
 
 	m.MustRun("snapbe create 2026-12; snapbe destroy -F 2026-11 2>&1")
