@@ -347,7 +347,7 @@ func (m *Manager) recoverCreate(st *state, id string, args createArgs) *operatio
 // snapshotStep: one zfs snapshot per pool is atomic; with a boot pool there are
 // two, which is why the snapshots are marked and the journal stands before.
 func (c *creation) snapshotStep(ds []zfs.Dataset) journal.Step {
-	name := fmt.Sprintf("snapshot %s@%s", c.args.From, c.args.Snap)
+	name := fmt.Sprintf("snapshot %s@%s", c.args.From, c.args.Snap) + c.andZones()
 	if len(ds) > 0 { // a recovery does not know, and only undoes
 		name += fmt.Sprintf(" (%s)", count(len(ds), "dataset"))
 	}
@@ -467,7 +467,7 @@ func copiedProps(d zfs.Dataset) zfs.Props {
 func (c *creation) cloneStep(clones []zfs.Clone) journal.Step {
 	name := "clone to " + c.roots()[0]
 	if len(clones) > 0 { // a recovery does not know, and only undoes
-		name = fmt.Sprintf("clone %s to %s", count(len(clones), "dataset"), c.roots()[0])
+		name = fmt.Sprintf("clone %s to %s", count(len(clones), "dataset"), c.roots()[0]) + c.andZones()
 	}
 	return journal.Step{
 		Name: name,

@@ -22,6 +22,14 @@ func (st *state) zoneClones(of []zones.BE) map[string]string {
 	return clones
 }
 
+// andZones tells how many zones go along.
+func (c *creation) andZones() string {
+	if len(c.zones) == 0 {
+		return ""
+	}
+	return ", and those of " + count(len(c.zones), "zone")
+}
+
 // zoneRoots are the new roots of zones, sorted.
 func (c *creation) zoneRoots() []string { return slices.Sorted(maps.Values(c.zones)) }
 
