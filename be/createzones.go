@@ -27,7 +27,7 @@ func (c *creation) andZones() string {
 	if len(c.zones) == 0 {
 		return ""
 	}
-	return ", and those of " + count(len(c.zones), "zone")
+	return ", and the roots of " + count(len(c.zones), "zone")
 }
 
 // zoneRoots are the new roots of zones, sorted.
