@@ -33,9 +33,12 @@ type destroyArgs struct {
 	// the user was told of, as a transaction group; newer ones stop it.
 	Upto []uint64 `json:"upto,omitempty"`
 
-	// Zones tells that zone BEs go along, ZonesUpto is the bound for those.
-	Zones     bool   `json:"zones,omitempty"`
-	ZonesUpto uint64 `json:"zonesUpto,omitempty"`
+	// Spare are zones that do not follow, whose roots stay: a recovery may have
+	// another configuration. Zones tells that zone BEs go along, ZonesUpto is the
+	// bound for those.
+	Spare     []string `json:"spare,omitempty"`
+	Zones     bool     `json:"zones,omitempty"`
+	ZonesUpto uint64   `json:"zonesUpto,omitempty"`
 
 	// recovering: the root dataset has gone, and nothing may stand in the way of
 	// the end. Where something appeared below the boot dataset meanwhile, such
@@ -76,13 +79,16 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := m.readZones(ctx, st); err != nil {
 		return nil, err
 	}
-	if err := st.refuseAbsent(what); err != nil {
-		return nil, err
-	}
 	if b, err = st.find(name, what); err != nil { // with its zone BEs
 		return nil, err
 	}
-	b = m.withFollowers(b) // a pinned one boots in every boot environment
+	var spare []string
+	for _, z := range b.zones { // a pinned one boots in every boot environment
+		if m.policy(z.Zone) != ZoneFollows && !slices.Contains(spare, z.Zone) {
+			spare = append(spare, z.Zone)
+		}
+	}
+	b = m.withFollowers(b)
 	if err := r.refuse(st, b, what); err != nil {
 		return nil, err
 	}
@@ -98,12 +104,15 @@ func (r Destroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := m.checkWith(ctx, args, b, what); err != nil {
 		return nil, err
 	}
-	args.Zones = len(b.zones) > 0
+	args.Zones, args.Spare = len(b.zones) > 0, spare
 	goingZones, err := m.zoneRemovals(ctx, b.zones, args, what)
 	if err != nil {
 		return nil, err
 	}
 	plan := Plan{root: st.root, Title: what}
+	for _, root := range st.zonesAbsent {
+		plan.Notes = append(plan.Notes, fmt.Sprintf("the zones below %s are not there: what they have for it becomes orphans, for snapbe zone destroy-orphans", root))
+	}
 	for i := range args.Roots {
 		rem, err := m.removal(ctx, i, args, what)
 		if err != nil {

@@ -62,7 +62,7 @@ func (m *Manager) destroyZonesStep(op *operation, args destroyArgs) journal.Step
 		}
 		var of []zones.BE
 		for _, z := range st.zones {
-			if m.policy(z.Name) == ZoneFollows {
+			if !slices.Contains(args.Spare, z.Name) {
 				of = append(of, z.Of(args.UUID)...)
 			}
 		}

@@ -35,7 +35,7 @@ func (r Mount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b, err = st.usable(r.Name, what); err != nil { // with its zone BEs
 		return nil, err
 	}
-	if err := st.refuseMounted(b, what, ""); err != nil {
+	if err := st.refuseMounted(m.withFollowers(b), what, ""); err != nil {
 		return nil, err
 	}
 	dir := r.Dir

@@ -104,7 +104,7 @@ func (m *Manager) Upgrade(ctx context.Context, u Upgrade) (UpgradeResult, error)
 	if err != nil {
 		return UpgradeResult{}, err
 	}
-	if err := st.refuseMounted(b, what, ""); err != nil {
+	if err := st.refuseMounted(m.withFollowers(b), what, ""); err != nil {
 		return UpgradeResult{}, err
 	}
 	release := func() {}

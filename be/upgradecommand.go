@@ -28,16 +28,16 @@ var builtin = map[string]string{"debian": apt, "ubuntu": apt}
 // upgradeCommand is what upgrades a target: what the configuration says of the
 // zone, or of its distribution or one that is like it, or what is built in.
 func (m *Manager) upgradeCommand(t UpgradeTarget) (command string, err error) {
-	if own := m.sys.ZoneUpgrades[t.Zone]; t.Zone != "" && own != "" {
-		return own, nil
-	}
 	var ids []string
 	err = m.sys.Host.View(bootTree(t.tree), true, func(root *os.Root) error {
 		ids = bootloader.Distributions(root)
-		return nil
+		return refuseShifted(root)
 	})
 	if err != nil {
 		return "", err
+	}
+	if own := m.sys.ZoneUpgrades[t.Zone]; t.Zone != "" && own != "" {
+		return own, nil
 	}
 	for _, id := range ids {
 		if command := cmp.Or(m.sys.Upgrades[id], builtin[id]); command != "" {

@@ -1,6 +1,7 @@
 package be
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func (m *Manager) readZones(ctx context.Context, st *state) error {
 // refuseAbsent refuses what would leave zones out that are only not to be seen.
 func (st *state) refuseAbsent(what string) error {
 	for _, root := range st.zonesAbsent {
-		return refuse(NotFound, "zpool import "+zfs.PoolOf(root)+" where that pool is not there; --no-zones goes without",
+		return refuse(NotFound, "zpool import "+zfs.PoolOf(root)+" where that pool is not there; --zone names those to go along, --no-zones none",
 			"%s: the zones below %s are not there", what, root)
 	}
 	return nil
@@ -106,12 +107,12 @@ func (m *Manager) chosenZones(st *state, b BE, choice ZoneChoice, what string) (
 	if choice.None {
 		return nil, nil
 	}
-	if err := st.refuseAbsent(what); err != nil {
+	if err := st.refuseAbsent(what); err != nil && len(choice.Names) == 0 {
 		return nil, err
 	}
 	for _, name := range choice.Names {
 		if _, err := st.zone(name, what); err != nil {
-			return nil, err
+			return nil, cmp.Or(st.refuseAbsent(what), err)
 		}
 		if p := m.policy(name); p != ZoneFollows {
 			return nil, refuse(Invalid, "the configuration file says so", "%s: the policy of the zone %q is %q", what, name, p)

@@ -196,3 +196,66 @@ func steps(res be.Result) string {
 	}
 	return all
 }
+
+// TestPinnedZoneStays: a destroy that a power cut stopped spares the pinned root,
+// whatever configuration the recovery has; its boot environment can be looked at.
+func TestPinnedZoneStays(t *testing.T) {
+	pin := func(w *betest.World) be.System {
+		sys := w.System()
+		sys.ZonePolicy = map[string]be.ZonePolicy{"web": be.ZonePinned}
+		return sys
+	}
+	w := onePool(t)
+	zoned(t, w)
+	_, err := be.New(pin(w)).Do(t.Context(), be.Create{Name: "new"}, be.Options{})
+	require.NoError(t, err)
+	w.Host.Boot("rpool/ROOT/new")
+	for _, r := range []be.Request{be.ZoneMount{}, be.Mount{Name: "debian"}} {
+		_, err := be.New(pin(w)).Do(t.Context(), r, be.Options{})
+		require.NoError(t, err, "%T", r)
+	}
+	assert.Equal(t, "rpool/zones/web/ROOT/zbe", zoneRoot(w, "web"))
+	_, err = be.New(pin(w)).Do(t.Context(), be.Unmount{Name: "debian"}, be.Options{})
+	require.NoError(t, err)
+	_, err = be.New(pin(w)).Do(t.Context(), be.Activate{Name: "new"}, be.Options{})
+	require.NoError(t, err)
+	require.NoError(t, w.Save())
+	for n := 1; ; n++ {
+		w, err := betest.LoadCopy(w.Directory(), t.TempDir())
+		require.NoError(t, err)
+		was := false
+		func() {
+			defer func() { was = recover() != nil }()
+			w.Stop = func(_ string, i int) error {
+				if i == n {
+					panic("a power cut")
+				}
+				return nil
+			}
+			_, err = be.New(pin(w)).Do(t.Context(), be.Destroy{Name: "debian"}, be.Options{})
+		}()
+		w.Reset()
+		if !was {
+			require.NoError(t, err)
+			require.Greater(t, n, 4)
+			return
+		}
+		w.Host.Boot("rpool/ROOT/new")
+		do(t, w, be.Recover{}) // without a configuration
+		assert.True(t, exists(w, "rpool/zones/web/ROOT/zbe"), "cut before change %d", n)
+	}
+}
+
+// TestZonesOfAPoolThatIsGone: nothing but what is about them is held up.
+func TestZonesOfAPoolThatIsGone(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	do(t, w, be.Create{Name: "new"})
+	set(t, w, "rpool/ROOT", zfs.Props{"org.snapbe:zones": "rpool/zones,gone/zones"})
+	refused(t, w, be.Create{Name: "other"}, refusal{be.NotFound, `create "other": the zones below gone/zones are not there`,
+		"zpool import gone where that pool is not there; --zone names those to go along, --no-zones none"})
+	do(t, w, be.Create{Name: "other", Zones: be.ZoneChoice{Names: []string{"db"}}})
+	res := do(t, w, be.Destroy{Name: "new"})
+	assert.Contains(t, res.Plan.Notes, "the zones below gone/zones are not there: what they have for it becomes orphans, for snapbe zone destroy-orphans")
+	assert.False(t, exists(w, "rpool/zones/web/ROOT/zbe-1"))
+}

@@ -69,6 +69,9 @@ func (r ZoneAdopt) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err := m.refuseUp(ctx, r.Name, what); err != nil {
 		return nil, err
 	}
+	if err := m.refuseMountPoint(ctx, b, m.sys.Zones.RootDir(r.Name), what); err != nil {
+		return nil, err
+	}
 	if err := r.place(ctx, m, st, &args, what); err != nil {
 		return nil, err
 	}
@@ -81,6 +84,24 @@ func (r ZoneAdopt) plan(ctx context.Context, m *Manager) (*operation, error) {
 		op.plan.Notes = append(op.plan.Notes, "the dataset "+args.From+" becomes "+args.zbe()+"; nothing is copied")
 	}
 	return op, nil
+}
+
+// refuseMountPoint refuses a directory that the boot environment is told to mount
+// something at: what would be mounted there has another name then, and a boot does
+// not go on without it.
+func (m *Manager) refuseMountPoint(ctx context.Context, b BE, dir, what string) error {
+	return m.withZoneDir(ctx, b, "etc", true, func(root *treecopy.Tree) error {
+		told, err := mountPoints(root)
+		if err != nil {
+			return err
+		}
+		for _, at := range told {
+			if within(at, dir) {
+				return refuse(Failed, "take it out of /etc/fstab, or disable the mount unit, in each boot environment that is to boot again", "%s: something is to be mounted at %s by /etc/fstab or a mount unit", what, at)
+			}
+		}
+		return nil
+	})
 }
 
 // findMachine finds what the machine is kept in.

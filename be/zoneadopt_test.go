@@ -76,6 +76,11 @@ func TestZoneAdoptRefuses(t *testing.T) {
 		}, be.ZoneAdopt{}, refusal{be.Exists, what + "the dataset rpool/zones/mail exists", "zfs rename it, or zfs destroy it if nothing needs it"}},
 		"in a boot environment": {machine, be.ZoneAdopt{Container: "rpool/ROOT/debian/zones"},
 			refusal{be.Invalid, what[:len(what)-2] + " in rpool/ROOT/debian/zones: zones cannot lie there", "name a dataset such as rpool/zones"}},
+		"a mount point": {func(t *testing.T, w *betest.World) {
+			machine(t, w)
+			w.Put("rpool/ROOT/debian", "etc/fstab", "rpool/mail /var/lib/machines/mail zfs defaults 0 0\n")
+		}, be.ZoneAdopt{}, refusal{be.Failed, what + "something is to be mounted at /var/lib/machines/mail by /etc/fstab or a mount unit",
+			"take it out of /etc/fstab, or disable the mount unit, in each boot environment that is to boot again"}},
 		"nowhere": {machine, be.ZoneAdopt{Container: "rpool/a/b"},
 			refusal{be.NotFound, what[:len(what)-2] + " in rpool/a/b: there is no dataset rpool/a", "zfs create rpool/a makes it"}},
 		"something is mounted in it": {func(t *testing.T, w *betest.World) {

@@ -34,7 +34,10 @@ func (c *bootMountCmd) Run(a *app) error { return a.change(be.BootMount{}, c.cha
 type bootShareCmd struct{ changing }
 
 // Run mounts the share early at boot.
-func (c *bootShareCmd) Run(a *app) error { return a.change(be.ShareMount{}, c.changing) }
+func (c *bootShareCmd) Run(a *app) error {
+	a.anyConfig = true
+	return a.change(be.ShareMount{}, c.changing)
+}
 
 type bootZonesCmd struct{ changing }
 

@@ -62,7 +62,8 @@ type app struct {
 	log  *slog.Logger
 	// terse leaves out that there was nothing to do.
 	terse bool
-	// anyConfig goes on without a configuration that cannot be read.
+	// anyConfig is for what runs at boot: it goes on without a configuration that
+	// cannot be read, and works where the running BE lies.
 	anyConfig bool
 	// args are the command line without the program's name.
 	args []string
@@ -185,6 +186,9 @@ func (a *app) life() (lifecycle, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if a.anyConfig {
+		conf.BERoot = "" // a boot is about what boots
 	}
 	root := a.cli.BERoot
 	if root == "" {

@@ -2,7 +2,10 @@ package main
 
 import "snapbe/be"
 
-type recoverCmd struct{ changing }
+type recoverCmd struct {
+	Boot bool `hidden:"" help:"Whatever is wrong with the configuration; for snapbe-recover.service."`
+	changing
+}
 
 // Help is shown below the summary.
 func (recoverCmd) Help() string {
@@ -10,4 +13,7 @@ func (recoverCmd) Help() string {
 }
 
 // Run ends an operation that was interrupted.
-func (c *recoverCmd) Run(a *app) error { return a.change(be.Recover{}, c.changing) }
+func (c *recoverCmd) Run(a *app) error {
+	a.anyConfig = c.Boot
+	return a.change(be.Recover{}, c.changing)
+}

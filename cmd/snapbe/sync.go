@@ -72,6 +72,6 @@ func (handoverCmd) Help() string {
 // Run does what an activation left for the first boot. At most boots that is
 // nothing, and the console needs not be told.
 func (c *handoverCmd) Run(a *app) error {
-	a.terse = c.Boot
+	a.terse, a.anyConfig = c.Boot, c.Boot
 	return a.change(be.Handover{Boot: c.Boot}, c.changing)
 }
