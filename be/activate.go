@@ -72,10 +72,7 @@ func (a activateArgs) synced() string {
 
 func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("activate %q", r.Name)
-	st, err := m.readToChange(ctx, what)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAllToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}
@@ -88,10 +85,7 @@ func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 }
 
 func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
-	st, err := m.readToChange(ctx, "fail back")
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAllToChange(ctx, "fail back")
 	if err != nil {
 		return nil, err
 	}

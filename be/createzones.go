@@ -36,17 +36,13 @@ func (c *creation) zoneRoots() []string { return slices.Sorted(maps.Values(c.zon
 // factsAt are the facts of a BE and of zone BEs, today's or those of a snapshot.
 func (m *Manager) factsAt(ctx context.Context, st *state, src BE, of []zones.BE, snap string) (map[string]facts, error) {
 	had := map[string]facts{src.Dataset: src.had}
-	states := []*state{st}
 	for _, z := range of {
 		had[z.Dataset] = parseFacts(z.Had)
 	}
 	if snap == "" {
 		return had, nil
 	}
-	for _, z := range st.zones {
-		states = append(states, st.zoneState(z))
-	}
-	l, err := m.lines(ctx, states...)
+	l, err := m.lines(ctx, st.withZoneStates()...)
 	if err != nil {
 		return nil, err
 	}

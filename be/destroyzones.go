@@ -53,10 +53,7 @@ func rootsByPool(of []zones.BE) [][]string {
 // in the way of is left, and snapbe zone destroy-orphans shows it.
 func (m *Manager) destroyZonesStep(op *operation, args destroyArgs) journal.Step {
 	return journal.Step{Name: "destroy its zone BEs", Final: true, Do: func(ctx context.Context) error {
-		st, err := m.read(ctx)
-		if err == nil {
-			err = m.readZones(ctx, st)
-		}
+		st, err := m.readAll(ctx)
 		if err != nil {
 			return err
 		}

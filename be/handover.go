@@ -92,10 +92,7 @@ type handoverArgs struct {
 // that was picked in the menu by hand takes nothing over.
 func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "hand over"
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -269,10 +266,7 @@ func (m *Manager) catchUpStep(op *operation, args handoverArgs, s *syncing) jour
 
 // catchUp prepares the sync of a handover.
 func (m *Manager) catchUp(ctx context.Context, args handoverArgs) (*syncing, error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -349,10 +343,7 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 
 // handedOver are the two sides of a handover with their zones, to be snapshotted.
 func (m *Manager) handedOver(ctx context.Context, args handoverArgs) (*syncing, error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -14,17 +14,11 @@ import (
 // that no BE's history names any more; so it does with those of each zone. What
 // cannot go stays for the next time, and the notes tell.
 func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}
-	of := []*state{st}
-	for _, z := range st.zones {
-		of = append(of, st.zoneState(z))
-	}
+	of := st.withZoneStates()
 	l, err := m.lines(ctx, of...)
 	if err != nil {
 		return nil, err
@@ -168,18 +162,12 @@ func (l *lines) old(st *state) (old []string) {
 
 // wantedWithout are the snapshots that BEs name which are not below what goes.
 func (m *Manager) wantedWithout(ctx context.Context, goes func(dataset string) bool) (map[string]bool, error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]bool{}
-	of := []*state{st}
-	for _, z := range st.zones {
-		of = append(of, st.zoneState(z))
-	}
+	of := st.withZoneStates()
 	l, err := m.lines(ctx, of...)
 	if err != nil {
 		return nil, err
@@ -192,10 +180,7 @@ func (m *Manager) wantedWithout(ctx context.Context, goes func(dataset string) b
 
 // factsByRoot are the facts of all BEs and zone BEs, by their root datasets.
 func (m *Manager) factsByRoot(ctx context.Context) (map[string]facts, error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -44,10 +44,7 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if !isSnap {
 		return nil, refuse(Invalid, "name a snapshot, as in BE@SNAP", "%s: that is no snapshot", what)
 	}
-	st, err := m.readToChange(ctx, what)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAllToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}
@@ -243,17 +240,11 @@ func (m *Manager) goneBack(ctx context.Context, args rollbackArgs) (changes []zf
 	if err != nil {
 		return nil, err
 	}
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}
-	of := []*state{st}
-	for _, z := range st.zones {
-		of = append(of, st.zoneState(z))
-	}
+	of := st.withZoneStates()
 	l, err := m.lines(ctx, of...)
 	if err != nil {
 		return nil, err

@@ -88,10 +88,7 @@ func (m *Manager) parts(ctx context.Context, roots []string, a withZonesArgs) ([
 	if a.UUID == "" {
 		return a.together(roots, nil), nil
 	}
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -59,10 +59,7 @@ func (s *syncing) lacking(target *treecopy.Tree) (units []string) {
 
 func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("sync to %q", r.Name)
-	st, err := m.readToChange(ctx, what)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAllToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,15 @@ func (st *state) zoneState(z zones.Zone) *state {
 	return of
 }
 
+// withZoneStates is the host's state and that of each zone.
+func (st *state) withZoneStates() []*state {
+	of := []*state{st}
+	for _, z := range st.zones {
+		of = append(of, st.zoneState(z))
+	}
+	return of
+}
+
 // zoneSyncs are the syncs of those zones that follow and have an active root on
 // either side. A zone that one of the two lacks is named.
 func (m *Manager) zoneSyncs(st *state, source, target BE, strict bool) (syncs []*syncing, notes []string) {
@@ -222,10 +231,7 @@ func (s *syncing) beginAndApply(ctx context.Context, snap, what string) (*syncli
 // zonesOf are all roots of zones that belong to the boot environments with these
 // UUIDs.
 func (m *Manager) zonesOf(ctx context.Context, uuids ...string) (of []zones.BE, err error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -239,10 +245,7 @@ func (m *Manager) zonesOf(ctx context.Context, uuids ...string) (of []zones.BE, 
 
 // zoneContainers are the datasets that all zones lie in.
 func (m *Manager) zoneContainers(ctx context.Context) ([]string, error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}

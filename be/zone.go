@@ -75,6 +75,24 @@ func (m *Manager) readZones(ctx context.Context, st *state) error {
 	return nil
 }
 
+// readAll is read, with the zones.
+func (m *Manager) readAll(ctx context.Context) (*state, error) {
+	st, err := m.read(ctx)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	return st, err
+}
+
+// readAllToChange is readToChange, with the zones.
+func (m *Manager) readAllToChange(ctx context.Context, what string) (*state, error) {
+	st, err := m.readToChange(ctx, what)
+	if err == nil {
+		err = m.readZones(ctx, st)
+	}
+	return st, err
+}
+
 // refuseAbsent refuses what would leave zones out that are only not to be seen.
 func (st *state) refuseAbsent(what string) error {
 	for _, root := range st.zonesAbsent {

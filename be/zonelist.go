@@ -41,10 +41,7 @@ type ZoneList struct {
 // Zones reads every zone BE, in a number of processes that does not grow with
 // them. Anybody may read them, but for what the platform lets only root see.
 func (m *Manager) Zones(ctx context.Context) (ZoneList, error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return ZoneList{}, err
 	}

@@ -22,10 +22,7 @@ import (
 // environment are whole whatever waits.
 func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "mount the zones"
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -45,10 +45,7 @@ type orphanArgs struct {
 
 func (r ZoneDestroyOrphans) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "destroy orphans"
-	st, err := m.readToChange(ctx, what)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAllToChange(ctx, what)
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +163,7 @@ func (m *Manager) orphanOperation(id string, args orphanArgs, of []zones.BE) *op
 // markedZones are the zone BEs that an operation of ours is to destroy. Its mark stands
 // before that of another one, which had left them unfinished.
 func (m *Manager) markedZones(ctx context.Context, id string) (of []zones.BE, err error) {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -14,10 +14,7 @@ import (
 // readZonesToChange is readToChange with the zones, for what is about the boot
 // environment that runs.
 func (m *Manager) readZonesToChange(ctx context.Context, what string) (*state, BE, error) {
-	st, err := m.readToChange(ctx, what)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAllToChange(ctx, what)
 	if err != nil {
 		return nil, BE{}, err
 	}
@@ -76,10 +73,7 @@ func (m *Manager) showStep(zone, root, old string, recovering bool) journal.Step
 
 // exchange mounts a zone's root in the place of another one.
 func (m *Manager) exchange(ctx context.Context, zone, from, to string, recovering bool) error {
-	st, err := m.read(ctx)
-	if err == nil {
-		err = m.readZones(ctx, st)
-	}
+	st, err := m.readAll(ctx)
 	if err != nil {
 		return err
 	}
