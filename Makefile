@@ -70,7 +70,7 @@ vm: prepare
 # What users were promised, on real hosts.
 # Each test is told with its time as it ends; of one that fails all it said.
 VMTEST = SNAPBE_LAB_SLOW=$${SNAPBE_LAB_SLOW:-2} $(GO) run $(GOTESTSUM) --format testname -- \
-	-tags vm -count=1 -p 1 -parallel 2 -timeout 86m
+	-tags vm -count=1 -p 1 -parallel 3 -timeout 86m
 
 vmtest: prepare deb
 	$(VMTEST) ./internal/e2e/... ./packaging/...

@@ -25,7 +25,7 @@ func main() {
 // show is the story.
 func show(n *narrator) {
 	n.say("A plain Debian 13 on a mirrored ZFS root, as the OpenZFS guide leaves it. (The first time, its image is built, which takes ten minutes or more; then it boots, a minute or two without KVM.)")
-	m := lab.Start(n, lab.Config{Image: lab.Base(n, "trixie", "single")})
+	m := lab.Start(n, lab.Config{Image: lab.Base(n, "trixie", "single"), CPUs: 2})
 	m.WaitSSH(bootTime)
 	n.shell(m, "zpool status rpool | grep -A8 NAME; zfs list -o name,mountpoint,origin")
 

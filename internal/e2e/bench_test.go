@@ -79,7 +79,7 @@ func BenchmarkList100(b *testing.B) {
 }
 
 func benchHost(b *testing.B) *lab.Machine {
-	m := lab.Start(b, lab.Config{Image: lab.Base(b, "trixie", "single")})
+	m := lab.Start(b, lab.Config{Image: lab.Base(b, "trixie", "single"), CPUs: 2})
 	m.WaitSSH(bootTime)
 	m.Copy(pkg(b), "/root/snapbe.deb", 0o644)
 	m.MustRun("dpkg -i /root/snapbe.deb && snapbe init -y")

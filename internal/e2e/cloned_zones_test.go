@@ -16,10 +16,13 @@ import (
 )
 
 // machine makes a plain directory machine of the host's own files, a real Debian
-// with systemd and apt, without what a container does not need.
+// with systemd and apt, without what a container does not need and without the
+// compilers that built the host's ZFS.
 func machine(m *lab.Machine, name string) {
 	m.MustRun(fmt.Sprintf(`set -e; z=/var/lib/machines/%[1]s; mkdir -p $z
-		tar -C / --one-file-system --xattrs --acls --exclude=./usr/lib/modules --exclude=./usr/src --exclude=./usr/lib/firmware --exclude=./boot --exclude=./var/lib/machines \
+		tar -C / --one-file-system --xattrs --acls --exclude=./usr/lib/modules --exclude=./usr/src --exclude=./usr/lib/firmware --exclude=./boot --exclude=./usr/lib/grub \
+			--exclude=./usr/include --exclude=./usr/lib/gcc --exclude=./usr/libexec/gcc --exclude=./usr/lib/bfd-plugins --exclude='./usr/bin/x86_64-linux-gnu-*' --exclude='./usr/lib/x86_64-linux-gnu/*.a' \
+			--exclude=./usr/share/doc --exclude=./usr/share/zoneinfo --exclude=./usr/share/i18n --exclude=./var/lib/dkms --exclude=./var/lib/machines \
 			--exclude=./var/cache/* --exclude=./var/log/* --exclude=./root/* --exclude=./tmp/* --exclude=./proc/* --exclude=./sys/* --exclude=./dev/* --exclude=./run/* -cf - . | tar -C $z --xattrs --acls -xpf -
 		mkdir -p $z/opt && cp -a /opt/repo $z/opt/
 		cd $z; rm -f etc/fstab etc/systemd/system/*.wants/{ssh,cron,zfs,snapbe}* etc/systemd/system/*.wants/*zfs* etc/ssh/ssh_host_*; rm -rf etc/systemd/system/local-fs.target.wants etc/systemd/system/zfs*

@@ -15,11 +15,12 @@ import (
 )
 
 // TestCycle is the main job: a host is given a new BE, patched in it, booted
-// into it, brought back, and chosen by hand in the menu.
+// into it, brought back, and chosen by hand in the menu. Debian 13 with one pool,
+// which the other tests are on, goes through the same in TestZones.
 func TestCycle(t *testing.T) {
 	t.Parallel()
 	for _, on := range []struct{ release, layout string }{
-		{"trixie", "single"}, {"trixie", "split"}, {"bookworm", "single"},
+		{"trixie", "split"}, {"bookworm", "single"},
 	} {
 		t.Run(on.release+"/"+on.layout, func(t *testing.T) {
 			t.Parallel()

@@ -69,7 +69,7 @@ func calls(t *testing.T, m *lab.Machine, command string) (first, n int) {
 
 // spread picks some of the numbers from first to last, both among them.
 func spread(first, last int) (some []int) {
-	const most = 4
+	const most = 3
 	for i := range min(most, last-first+1) {
 		some = append(some, first+i*(last-first)/(min(most, last-first+1)-1))
 	}

@@ -29,7 +29,7 @@ func DeriveRunning(t testing.TB, from Image, dir string, prepare func(*Machine))
 
 // BaseRunning is [Base], booted and kept running, for [Resume]: a fresh host
 // without the wait for its boot. It is kept beside the base image, for this
-// version of QEMU.
+// version of QEMU and this processor.
 func BaseRunning(t testing.TB, release, layout string) Image {
 	t.Helper()
 	base := Base(t, release, layout)
@@ -37,7 +37,7 @@ func BaseRunning(t testing.TB, release, layout string) Image {
 	if err != nil {
 		t.Fatalf("cannot ask for QEMU's version: %v", err)
 	}
-	dir := fmt.Sprintf("%s-running-%.6x", base, sha256.Sum256(version))
+	dir := fmt.Sprintf("%s-running-%.6x", base, sha256.Sum256(append(version, cpuModel...)))
 	return DeriveRunning(t, base, dir, func(m *Machine) {
 		// What goes on after the boot is over once, and not in every test.
 		m.MustRun("systemctl is-system-running --wait; sync; zpool sync")
