@@ -16,13 +16,17 @@ import (
 )
 
 // ChildMain is the other half of Exec: the process that is PID 1 of the new
-// namespaces is this program again. It is to be called first thing in main,
-// and returns only in a process that is not such a child.
+// namespaces is this program again, and so is one that becomes a confined
+// command. It is to be called first thing in main, and returns only in a process
+// that is not such a child.
 func ChildMain() {
-	if len(os.Args) != 1 || os.Args[0] != childName || os.Getpid() != 1 {
-		return
+	switch {
+	case len(os.Args) != 1:
+	case os.Args[0] == childName && os.Getpid() == 1:
+		os.Exit(childMain())
+	case os.Args[0] == confineName && os.Getpid() != 1:
+		os.Exit(confinedMain())
 	}
-	os.Exit(childMain())
 }
 
 // pid1 is the first process of the pid namespace; when it ends the kernel
@@ -52,7 +56,11 @@ func childMain() int {
 	caught := make(chan os.Signal, 8)
 	signal.Notify(caught, forwarded...)
 	go p.listen()
-	if err := p.setUp(); err != nil {
+	err := p.setUp()
+	if err == nil && p.Confined {
+		err = hideMemory()
+	}
+	if err != nil {
 		return p.report(report{Error: err.Error()})
 	}
 	code, err := p.start()
@@ -90,7 +98,7 @@ func (p *pid1) report(r report) int {
 // run by that name.
 func (p *pid1) start() (int, error) {
 	dir := "/" + p.Dir
-	root, err := unix.Open(treeDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := unix.Open(p.treeDir(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("open the tree: %w", err)
 	}
@@ -115,6 +123,23 @@ func (p *pid1) start() (int, error) {
 }
 
 func (p *pid1) startAt(path, dir string) (int, error) {
+	run := p.startChrooted
+	if p.Confined {
+		run = p.startConfined
+	}
+	err := run(path, dir)
+	switch {
+	case err == nil:
+		return 0, nil
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR): // its interpreter is missing
+		return ExitNotFound, nil
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC), errors.Is(err, unix.EPERM), errors.Is(err, unix.EISDIR):
+		return ExitNotExecutable, nil
+	}
+	return 0, fmt.Errorf("run %q: %w", p.Argv[0], err)
+}
+
+func (p *pid1) startChrooted(path, dir string) error {
 	sys := &syscall.SysProcAttr{Chroot: treeDir}
 	if p.Terminal == ownTerminal {
 		sys.Foreground, sys.Ctty = true, fdTerminal
@@ -123,16 +148,11 @@ func (p *pid1) startAt(path, dir string) (int, error) {
 		Dir: dir, Env: p.Env, Sys: sys,
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 	})
-	switch {
-	case err == nil:
-		p.command = proc.Pid
-		return 0, proc.Release() // serve waits for all processes alike
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR): // its interpreter is missing
-		return ExitNotFound, nil
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC), errors.Is(err, unix.EPERM), errors.Is(err, unix.EISDIR):
-		return ExitNotExecutable, nil
+	if err != nil {
+		return err
 	}
-	return 0, fmt.Errorf("run %q: %w", p.Argv[0], err)
+	p.command = proc.Pid
+	return proc.Release() // serve waits for all processes alike
 }
 
 // find looks a command up as a shell does, but below root.

@@ -33,9 +33,12 @@ import (
 // keyboard's signals itself, so a caller that turns those into the end of a
 // context should give one that stays.
 func Exec(ctx context.Context, tree Tree, x ExecSpec) (int, error) {
-	s := spec{Tree: slices.Concat(tree, x.Extra), Argv: x.Argv, Env: environment(x.Env), Dir: x.Dir, Hostname: x.Hostname, Resolver: x.Resolver}
+	s := spec{Tree: slices.Concat(tree, x.Extra), Argv: x.Argv, Env: environment(x), Dir: x.Dir, Hostname: x.Hostname, Resolver: x.Resolver, Confined: x.Confined}
 	if err := s.Tree.check(); err != nil {
 		return 0, err
+	}
+	for i := range s.Tree {
+		s.Tree[i].NoDevices = s.Tree[i].NoDevices || s.Confined
 	}
 	if len(s.Argv) == 0 || s.Argv[0] == "" {
 		return 0, errors.New("no command to run")
@@ -63,6 +66,7 @@ type spec struct {
 	Hostname   string
 	ResolvConf []byte
 	Resolver   bool
+	Confined   bool
 	Terminal   terminalMode
 }
 
@@ -87,8 +91,9 @@ type report struct {
 	Foreground bool
 }
 
-func environment(env []string) []string {
-	if env == nil {
+func environment(x ExecSpec) []string {
+	env := x.Env
+	if env == nil && !x.Confined {
 		env = os.Environ()
 	}
 	env = append(slices.Clone(env), "SYSTEMD_OFFLINE=1")
@@ -98,11 +103,13 @@ func environment(env []string) []string {
 	return env
 }
 
-// files are descriptors 3 and up of the child.
+// files are descriptors 3 and up of the child; the last is the terminal, or of a
+// confined command the terminals of its own.
 const (
 	fdOrders = 3 + iota
 	fdReports
 	fdTerminal
+	fdTerminals = fdTerminal
 )
 
 // childEnv is the environment of PID 1. Without the first, Go's runtime keeps
@@ -125,8 +132,18 @@ type child struct {
 }
 
 func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
-	t := openTerminal(or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout))
+	std := stdio{or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout), or(x.Stderr, os.Stderr)}
+	t := openTerminal(std[0], std[1])
 	defer t.close()
+	var r *relay
+	if s.Confined {
+		var err error
+		if r, err = newRelay(std, t); err != nil {
+			return 0, fmt.Errorf("copy standard input and output: %w", err)
+		}
+		defer r.end()
+		std = r.inner
+	}
 	s.Terminal = t.mode
 	// From here on the command is the one to end by these; they are caught
 	// before it starts so that none is lost.
@@ -136,7 +153,7 @@ func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
 		signal.Notify(signals, unix.SIGTSTP, unix.SIGCONT)
 	}
 	defer signal.Stop(signals)
-	c, err := s.start(x, t)
+	c, err := s.start(std, t, r)
 	if err != nil {
 		return 0, err
 	}
@@ -144,7 +161,7 @@ func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
 	return c.wait(ctx, signals, x.Grace)
 }
 
-func (s spec) start(x ExecSpec, t *terminal) (*child, error) {
+func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
 	ordersOut, ordersIn, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -153,20 +170,28 @@ func (s spec) start(x ExecSpec, t *terminal) (*child, error) {
 	if err != nil {
 		return nil, errors.Join(err, ordersOut.Close(), ordersIn.Close())
 	}
-	files := []*os.File{or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout), or(x.Stderr, os.Stderr), ordersOut, reportsIn}
-	if t.file != nil {
+	files := append(std[:], ordersOut, reportsIn)
+	program := "/proc/self/exe"
+	switch {
+	case r != nil:
+		files, program = append(files, r.terminals), r.program.Name()
+	case t.file != nil:
 		files = append(files, t.file)
 	}
-	proc, err := command.Start("/proc/self/exe", []string{childName}, &os.ProcAttr{
+	proc, err := command.Start(program, []string{childName}, &os.ProcAttr{
 		Env:   childEnv,
 		Files: files,
 		Sys: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
 			Pdeathsig:  syscall.SIGKILL,
+			Setsid:     s.Confined, // the terminal's signals come by way of the caller
 		},
 	})
 	ordersOut.Close()
 	reportsIn.Close()
+	if r != nil {
+		r.begin()
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("new namespaces: %w", err), ordersIn.Close(), reportsOut.Close())
 	}
@@ -245,7 +270,7 @@ func (c *child) pass(sig os.Signal) {
 	}
 	n, ok := sig.(syscall.Signal)
 	if ok && n != unix.SIGCONT && c.terminal.mode.passes(n) {
-		c.order(order{Signal: int(n), Group: keyboard})
+		c.order(order{Signal: int(n), Group: keyboard || c.terminal.mode == relayedTerminal && isKey(n)})
 	}
 }
 
