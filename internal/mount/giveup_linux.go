@@ -24,7 +24,7 @@ var keptCapabilities = []int{
 // a confined command is not to have. The capabilities go last: the others need
 // them.
 func giveUp() error {
-	for _, f := range []func() error{noUserNamespaces, leaveKeyring, scopeSockets, keepCapabilities, closeInherited} {
+	for _, f := range []func() error{noUserNamespaces, leaveKeyring, scopeSockets, forbidCalls, keepCapabilities, closeInherited} {
 		if err := f(); err != nil {
 			return err
 		}
@@ -60,9 +60,8 @@ func leaveKeyring() error {
 // (unix(7)), which are found by the network and not by the file system, and
 // whose owners may trust whoever is root. The kernel can do so since 6.12.
 func scopeSockets() error {
-	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	if errno != 0 || abi < 6 {
-		return nil //nolint:nilerr // docs/upgrade.md says what is left then
+	if landlock() < scopesSockets {
+		return nil // docs/upgrade.md says what is left then
 	}
 	scope := unix.LandlockRulesetAttr{Scoped: unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET}
 	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&scope)), unsafe.Sizeof(scope), 0)
@@ -74,6 +73,18 @@ func scopeSockets() error {
 		return fmt.Errorf("landlock_restrict_self: %w", errno)
 	}
 	return nil
+}
+
+// scopesSockets is the first version of landlock(7) that can.
+const scopesSockets = 6
+
+// landlock is its version, 0 where it is not there.
+func landlock() int {
+	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(abi)
 }
 
 // keepCapabilities drops all others, for this thread and for programs that are
