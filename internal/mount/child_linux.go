@@ -98,7 +98,7 @@ func (p *pid1) report(r report) int {
 // run by that name.
 func (p *pid1) start() (int, error) {
 	dir := "/" + p.Dir
-	root, err := unix.Open(p.treeDir(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := unix.Open(treeDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("open the tree: %w", err)
 	}

@@ -18,19 +18,19 @@ import (
 // A confined command's process is this program once more, in a user namespace
 // that has the host's numbers and none of its rights: a capability in it counts
 // for what belongs to it, and the file systems, the network and the kernel do
-// not. PID 1 stays outside, and cannot be traced from inside. So nothing that
-// the host's processes have is within reach by /proc/1, and what the command's
-// process has, it gives up before it becomes the command.
+// not. It has a mount namespace of its own too. PID 1 stays outside, and cannot
+// be traced from inside: so nothing that it has is within reach by /proc/1, and
+// what the command's process has, it gives up before it becomes the command.
+// That PID 1's root directory is another one tells ischroot(1) where it is.
 
 // confineName is argv[0] of a process that becomes a confined command.
 const confineName = "snapbe: confined command"
 
-// Descriptors of that process beside its standard files: its orders, where it
-// tells what went wrong, and a /proc that can be written to.
+// Descriptors of that process beside its standard files: its orders, and where it
+// tells what went wrong.
 const (
 	fdCommand = 3 + iota
 	fdFailed
-	fdProc
 )
 
 // confined is what that process is told.
@@ -75,7 +75,7 @@ func (p *pid1) confine(c confined) (f failure, err error) {
 	err = p.startNamespace(orders, failedIn)
 	orders.Close()
 	failedIn.Close()
-	for _, g := range []func() error{seal, dropAll, func() error { return gob.NewEncoder(ordersIn).Encode(c) }} {
+	for _, g := range []func() error{dropAll, func() error { return gob.NewEncoder(ordersIn).Encode(c) }} {
 		if err == nil {
 			err = g()
 		}
@@ -89,19 +89,13 @@ func (p *pid1) confine(c confined) (f failure, err error) {
 	return f, err
 }
 
-// startNamespace starts the process in a new user namespace and a new session.
+// startNamespace starts the process in new namespaces and a new session.
 func (p *pid1) startNamespace(orders, failed *os.File) error {
-	fd, err := newFS("proc", plain)
-	if err != nil {
-		return fmt.Errorf("open /proc: %w", err)
-	}
-	own := os.NewFile(uintptr(fd), "/proc")
-	defer own.Close()
 	all := []syscall.SysProcIDMap{{Size: math.MaxUint32}} // the one that is left out is nobody's
 	proc, err := command.Start("/proc/self/exe", []string{confineName}, &os.ProcAttr{
-		Env: childEnv, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, orders, failed, own},
+		Env: childEnv, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, orders, failed},
 		Sys: &syscall.SysProcAttr{
-			Cloneflags:  unix.CLONE_NEWUSER,
+			Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
 			UidMappings: all, GidMappings: all, GidMappingsEnableSetgroups: true,
 			Setsid: true, Setctty: isTerminal(os.Stdin), // the relay's
 		},
@@ -119,9 +113,8 @@ func (p *pid1) startNamespace(orders, failed *os.File) error {
 // confinedMain becomes the command; it returns an exit code where it cannot.
 func confinedMain() int {
 	runtime.LockOSThread() // what is given up is a thread's
-	for fd := fdCommand; fd <= fdProc; fd++ {
-		unix.CloseOnExec(fd)
-	}
+	unix.CloseOnExec(fdCommand)
+	unix.CloseOnExec(fdFailed)
 	var c confined
 	if gob.NewDecoder(os.NewFile(fdCommand, "command")).Decode(&c) != nil {
 		return 1 // PID 1 is gone

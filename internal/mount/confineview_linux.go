@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
 
-// confinedProc shows the processes of this pid namespace. It is made read-only
-// once the command's user namespace has its numbers, see seal: what is in it of
-// the kernel belongs to root, which the command is, whatever its capabilities.
+// confinedProc shows the processes of this pid namespace; enterTree makes it
+// read-only.
 func confinedProc(root int) error { return mountNew(root, "proc", "proc", plain) }
 
 // confinedSys shows the kernel's devices, but none of the file systems that are
@@ -110,25 +110,37 @@ func cover(root, at int) error {
 	return moveOnto(fd, at)
 }
 
-// leaveAll makes the tree itself the root directory, above which there is
-// nothing, and takes all else from this namespace: who leaves a chroot inside
-// is in the tree.
-func leaveAll(tree string) error {
-	if err := os.Chdir(tree); err != nil {
+// ownProc gives PID 1 a /proc that is no part of the tree, and can be written to.
+func ownProc(base string) error {
+	dir := filepath.Join(base, "proc")
+	if err := os.Mkdir(dir, 0o555); err != nil {
+		return err
+	}
+	if err := unix.Mount("proc", dir, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount %q: %w", dir, err)
+	}
+	return nil
+}
+
+// enterTree makes the tree the root directory, above which there is nothing, of a
+// mount namespace that has nothing else: who leaves a chroot inside is in the tree
+// still. What is in /proc of the kernel belongs to root, which the command is
+// whatever its capabilities, so it is made read-only; to undo that takes one that
+// it does not have.
+func enterTree() error {
+	// A mount that another user namespace has made cannot be the root, a copy can.
+	if err := unix.Mount(treeDir, treeDir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("copy its mounts: %w", err)
+	}
+	if err := os.Chdir(treeDir); err != nil {
 		return err
 	}
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("change the root directory: %w", err)
 	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // what was the root lies on top
-		return fmt.Errorf("let go of the host's file systems: %w", err)
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // the old root lies on the new one
+		return fmt.Errorf("let go of the root directory: %w", err)
 	}
-	return os.Chdir("/")
-}
-
-// seal makes /proc read-only, for good: nobody inside has the capability to
-// undo it.
-func seal() error {
 	err := unix.MountSetattr(unix.AT_FDCWD, "/proc", 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 	if err != nil {
 		return fmt.Errorf("make /proc read-only: %w", err)

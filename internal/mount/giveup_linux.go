@@ -21,10 +21,10 @@ var keptCapabilities = []int{
 }
 
 // giveUp takes from this thread, and so from the program that it executes, what
-// a confined command is not to have. The capabilities go last: the others need
-// them.
+// a confined command is not to have. It takes the capabilities to do so, which go
+// last.
 func giveUp() error {
-	for _, f := range []func() error{noUserNamespaces, leaveKeyring, scopeSockets, forbidCalls, keepCapabilities, closeInherited} {
+	for _, f := range []func() error{noUserNamespaces, enterTree, leaveKeyring, scopeSockets, forbidCalls, keepCapabilities, closeInherited} {
 		if err := f(); err != nil {
 			return err
 		}
@@ -36,13 +36,7 @@ func giveUp() error {
 // the command would have all capabilities again: for nothing that is there
 // already, but the kernel would have more code to be attacked.
 func noUserNamespaces() error {
-	fd, err := unix.Openat(fdProc, "sys/user/max_user_namespaces", unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open max_user_namespaces: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "max_user_namespaces")
-	_, err = f.WriteString("0")
-	return errors.Join(err, f.Close())
+	return os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0)
 }
 
 // leaveKeyring leaves the caller's session keyring for an empty one.

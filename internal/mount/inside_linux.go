@@ -18,16 +18,6 @@ import (
 // (systemd 252 and 257: running_in_chroot).
 const treeDir = "/tree"
 
-// treeDir is the place of the tree. A confined command is not chrooted: it
-// cannot look at PID 1's root, and without that only SYSTEMD_OFFLINE keeps
-// systemctl from looking for a manager that is not there.
-func (p *pid1) treeDir() string {
-	if p.Confined {
-		return "/"
-	}
-	return treeDir
-}
-
 // setUp makes the tree and what belongs to a running system around it, and
 // lets go of the host's file systems.
 func (p *pid1) setUp() error {
@@ -67,7 +57,9 @@ func (p *pid1) setUp() error {
 		}
 	}
 	if p.Confined {
-		return leaveAll(s.dir)
+		if err := ownProc(s.base); err != nil {
+			return err
+		}
 	}
 	return leaveHost(s.base)
 }
