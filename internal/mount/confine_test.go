@@ -53,6 +53,8 @@ func TestConfined(t *testing.T) {
 	}
 	hostname, err := os.Hostname()
 	require.NoError(t, err)
+	limit, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
+	require.NoError(t, err)
 	for _, confine := range []bool{true, false} {
 		tree := withTest(t)
 		require.NoError(t, unix.Mknod(path(tree[0].Dataset, "device"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 9))))
@@ -67,6 +69,13 @@ func TestConfined(t *testing.T) {
 	after, err := os.Hostname()
 	require.NoError(t, err)
 	assert.Equal(t, hostname, after)
+	now, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
+	require.NoError(t, err)
+	assert.Equal(t, string(limit), string(now), "the host may make user namespaces still")
+	status := []string{"grep", "-h", "^CapEff:", "/proc/1/status", "/proc/self/status"}
+	out, _, err := run(t, system(t), ExecSpec{Confined: true, Argv: status})
+	require.NoError(t, err)
+	assert.Equal(t, "CapEff:\t0000000000000000\nCapEff:\t00000000800401fb\n", out)
 	assert.NoDirExists(t, "/sys/fs/cgroup/made")
 	assert.NoFileExists(t, "/dev/made")
 }

@@ -85,35 +85,6 @@ func thisProgram() (*os.File, error) {
 	return os.NewFile(uintptr(fd), fmt.Sprintf("/proc/self/fd/%d", fd)), nil
 }
 
-// openTerminal makes a terminal in the place of those that std has.
-func (r *relay) openTerminal(std stdio) error {
-	at := int(r.terminals.Fd())
-	fd, err := unix.Openat(at, "ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	r.keyboard, r.ptmx = std[0], os.NewFile(uintptr(fd), "ptmx")
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		return err
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		return err
-	}
-	if fd, err = unix.Openat(at, fmt.Sprint(n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err != nil {
-		return err
-	}
-	tty := os.NewFile(uintptr(fd), "tty")
-	r.ours = append(r.ours, tty)
-	for i, f := range std {
-		if isTerminal(f) {
-			r.inner[i] = tty
-		}
-	}
-	r.copies = append(r.copies, func() { r.feed(r.ptmx, std[0]) }, func() { drain(std[1], r.ptmx) })
-	return nil
-}
-
 // openPipes makes pipes in the place of all other files, but for those that
 // nobody can find by a name.
 func (r *relay) openPipes(std stdio) error {
@@ -165,26 +136,12 @@ func (r *relay) begin() {
 	}
 	r.ours = nil
 	if r.keyboard != nil {
-		r.winch = make(chan os.Signal, 1)
-		signal.Notify(r.winch, unix.SIGWINCH)
-		r.winch <- unix.SIGWINCH
-		r.running.Go(r.resize)
-		r.before, _ = term.MakeRaw(int(r.keyboard.Fd())) // without it, lines are copied
+		r.beginTerminal()
 	}
 	for _, f := range r.copies {
 		r.running.Go(f)
 	}
 	r.copies = nil
-}
-
-// resize gives the command's terminal the size of the caller's.
-func (r *relay) resize() {
-	for range r.winch {
-		size, err := unix.IoctlGetWinsize(int(r.keyboard.Fd()), unix.TIOCGWINSZ)
-		if err == nil {
-			_ = unix.IoctlSetWinsize(int(r.ptmx.Fd()), unix.TIOCSWINSZ, size) // a size is not worth an error
-		}
-	}
 }
 
 // end waits until all that the command has said is copied: it has ended.
@@ -198,11 +155,9 @@ func (r *relay) end() {
 	}
 	r.running.Wait()
 	if r.before != nil {
-		_ = term.Restore(int(r.keyboard.Fd()), r.before) // a terminal that hung up
+		_ = term.Restore(int(r.keyboard.Fd()), r.before) // a terminal that hung up has no mode
 	}
-	if r.ptmx != nil {
-		r.ptmx.Close()
-	}
+	r.ptmx.Close()
 	r.awake.Close()
 }
 
