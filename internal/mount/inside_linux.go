@@ -15,7 +15,8 @@ import (
 // chrooted into the tree. So systemd's tools, which compare /proc/1/root with
 // their own, know that they are in a chroot and leave services alone, even
 // where SYSTEMD_OFFLINE was dropped from the environment by sudo or env -i
-// (systemd 252 and 257: running_in_chroot).
+// (systemd 252 and 257: running_in_chroot). A confined command cannot look there:
+// without that variable, its systemctl finds no manager and fails.
 const treeDir = "/tree"
 
 // setUp makes the tree and what belongs to a running system around it, and

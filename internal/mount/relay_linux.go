@@ -173,11 +173,10 @@ func drain(to io.Writer, from io.Reader) {
 // not read ahead on a terminal that others read from, and so is not stopped.
 func (r *relay) feed(to, from *os.File) {
 	fd, buf := int(from.Fd()), make([]byte, 32<<10)
-	tty := isTerminal(from)
 	for {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(r.awake.Fd()), Events: unix.POLLIN}}
 		wait := -1
-		if tty && foreground(fd) != unix.Getpgrp() {
+		if pgrp, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil && pgrp != unix.Getpgrp() {
 			fds[0].Fd, wait = -1, int(backgroundWait.Milliseconds())
 		}
 		if _, err := unix.Poll(fds, wait); err != nil && !errors.Is(err, unix.EINTR) {
