@@ -20,7 +20,7 @@ type stdio [3]*os.File
 // has a file open can open it once more by /proc/self/fd, to write to what was
 // to be read, or change its mode; and who has a terminal can type on it
 // (TIOCSTI). So the command gets pipes, and a terminal of its own in the place
-// of the caller's. Pipes that have no name are handed on.
+// of the caller's. Pipes and sockets that have no name are handed on.
 type relay struct {
 	// inner is what the command gets; ours is what this process then closes.
 	inner stdio
@@ -92,7 +92,7 @@ func (r *relay) openPipes(std stdio) error {
 		switch {
 		case r.inner[i] != nil:
 			continue
-		case isPipe(f):
+		case nameless(f):
 			r.inner[i] = f
 			continue
 		case i == 2 && sameFile(f, std[1]):
@@ -114,10 +114,12 @@ func (r *relay) openPipes(std stdio) error {
 	return nil
 }
 
-// isPipe is whether a file is a pipe without a name.
-func isPipe(f *os.File) bool {
+// nameless is whether a file is a pipe or a socket that is in no directory. sshd's
+// are sockets; of what comes there, a command is not to take more than it reads, or
+// the script that it is part of ends with it.
+func nameless(f *os.File) bool {
 	var fs unix.Statfs_t
-	return unix.Fstatfs(int(f.Fd()), &fs) == nil && fs.Type == unix.PIPEFS_MAGIC
+	return unix.Fstatfs(int(f.Fd()), &fs) == nil && (fs.Type == unix.PIPEFS_MAGIC || fs.Type == unix.SOCKFS_MAGIC)
 }
 
 func sameFile(f, g *os.File) bool {
