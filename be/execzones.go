@@ -5,13 +5,36 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"snapbe/internal/mount"
 	"snapbe/zones"
 )
 
-// execEnv is the environment of what runs in a BE or one of its zones.
+// execEnv is the environment of what runs in a BE.
 func execEnv(b BE) []string { return append(os.Environ(), "SNAPBE_EXEC="+b.Name) }
+
+// zoneVariables are what a zone is told of the caller's environment, beside LC_*: in
+// the rest there may be secrets, such as of an agent or a token.
+var zoneVariables = []string{
+	"TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ",
+	"DEBIAN_FRONTEND", "DEBIAN_PRIORITY", "DEBCONF_NONINTERACTIVE_SEEN", "APT_LISTCHANGES_FRONTEND", "NEEDRESTART_MODE",
+	"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy",
+	"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY",
+}
+
+// zoneEnv is the environment of what runs in a zone of a BE, of the caller's.
+func zoneEnv(b BE, callers []string) []string {
+	env := []string{"HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/sh"}
+	for _, v := range callers {
+		name, _, _ := strings.Cut(v, "=")
+		if slices.Contains(zoneVariables, name) || strings.HasPrefix(name, "LC_") {
+			env = append(env, v)
+		}
+	}
+	return append(env, "SNAPBE_EXEC="+b.Name)
+}
 
 // hostExtra is what a command in a BE sees beside it: GRUB's directory, and the
 // share, since without it links of /var lead nowhere.
@@ -26,10 +49,11 @@ func (m *Manager) hostExtra(ctx context.Context, st *state) (extra []mount.Entry
 	return extra, err
 }
 
-// zoneSpec is how a command runs in a zone's root: with the zone's share and name,
-// and on the host's network.
-func (st *state) zoneSpec(z zones.BE) mount.ExecSpec {
-	x := mount.ExecSpec{Hostname: z.Zone, Resolver: true}
+// zoneSpec is how a command runs in a root of a zone of b: confined, since whoever
+// is root in the zone has written the programs, with the zone's share and name, and
+// on the host's network.
+func (st *state) zoneSpec(b BE, z zones.BE) mount.ExecSpec {
+	x := mount.ExecSpec{Confined: true, Env: zoneEnv(b, os.Environ()), Hostname: z.Zone, Resolver: true}
 	for _, zone := range st.zones {
 		if zone.Share != "" && within(z.Dataset, zone.Dataset) {
 			x.Extra = append(x.Extra, mount.Entry{Dataset: zone.Share, Dir: shareDir[1:]})
@@ -69,9 +93,13 @@ func (m *Manager) execZones(ctx context.Context, st *state, b BE, x Exec, what s
 				return code, errors.Join(failed, err)
 			}
 		}
-		spec, its := x.ExecSpec, st.zoneSpec(z)
-		spec.Env, spec.Extra, spec.Hostname, spec.Resolver = execEnv(b), its.Extra, its.Hostname, its.Resolver
-		c, err := m.sys.Host.Exec(ctx, trees[i], spec)
+		spec := st.zoneSpec(b, z)
+		spec.Argv, spec.Dir, spec.Stdin, spec.Stdout, spec.Stderr, spec.Grace = x.Argv, x.Dir, x.Stdin, x.Stdout, x.Stderr, x.Grace
+		c := 0
+		err := m.sys.Host.View(bootTree(trees[i]), true, refuseShifted)
+		if err == nil {
+			c, err = m.sys.Host.Exec(ctx, trees[i], spec)
+		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("the zone %q: %w", z.Zone, err))
 		} else if code == 0 && failed == nil {

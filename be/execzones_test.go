@@ -3,6 +3,7 @@ package be_test
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -69,11 +70,71 @@ func TestExecZoneTree(t *testing.T) {
 	host := &spy{Host: sys.Host}
 	sys.Host = host
 	w.Host.Command = func(*os.Root, []string) int { return 0 }
+	t.Setenv("SSH_AUTH_SOCK", "/tmp/agent")
+	t.Setenv("A_TOKEN", "secret")
+	t.Setenv("LC_TIME", "C.UTF-8")
+	t.Setenv("https_proxy", "http://proxy:3128")
 	_, _, err := be.New(sys).Exec(t.Context(), be.Exec{Name: "new", Zones: &be.ZoneChoice{Names: []string{"web"}}})
 	require.NoError(t, err)
 	assert.Equal(t, mount.Tree{{Dataset: webClone, Dir: "."}, {Dataset: webClone + "/srv", Dir: "srv"}}, host.tree)
 	assert.Equal(t, []mount.Entry{{Dataset: "rpool/zones/web/VARSHARE", Dir: "var/share"}}, host.spec.Extra)
 	assert.Equal(t, "web", host.spec.Hostname)
 	assert.True(t, host.spec.Resolver)
-	assert.Contains(t, host.spec.Env, "SNAPBE_EXEC=new")
+	confined(t, host.spec)
+	host.spec = mount.ExecSpec{}
+	_, err = be.New(sys).Upgrade(t.Context(), be.Upgrade{Name: "new", NoHost: true, Zones: be.ZoneChoice{Names: []string{"web"}}})
+	require.NoError(t, err)
+	confined(t, host.spec)
+	assert.Equal(t, "web", host.spec.Hostname)
+	_, err = be.New(sys).Upgrade(t.Context(), be.Upgrade{Name: "new", Zones: be.ZoneChoice{None: true}})
+	require.NoError(t, err)
+	assert.False(t, host.spec.Confined, "the host trusts its BE")
+	assert.Contains(t, host.spec.Env, "A_TOKEN=secret")
+}
+
+// confined checks that a command has nothing of the caller but what a zone may know.
+func confined(t *testing.T, x mount.ExecSpec) {
+	t.Helper()
+	assert.True(t, x.Confined)
+	assert.Contains(t, x.Env, "SNAPBE_EXEC=new")
+	assert.Contains(t, x.Env, "HOME=/root")
+	assert.Contains(t, x.Env, "LC_TIME=C.UTF-8")
+	assert.Contains(t, x.Env, "https_proxy=http://proxy:3128")
+	assert.NotContains(t, strings.Join(x.Env, " "), "secret")
+	assert.NotContains(t, strings.Join(x.Env, " "), "SSH_AUTH_SOCK")
+}
+
+// TestExecShiftedZone: a zone whose files belong to other numbers is left alone, and
+// the others are done.
+func TestExecShiftedZone(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	w, ran := upgradable(t)
+	sys := w.System()
+	sys.Host = shifted{sys.Host, dbRoot}
+	_, _, err := be.New(sys).Exec(t.Context(), be.Exec{Name: "new", Zones: &be.ZoneChoice{}, ExecSpec: mount.ExecSpec{Argv: []string{"x"}}})
+	require.ErrorContains(t, err, `the zone "db": its files are shifted to uid 65536 and on (systemd-nspawn -U): work in it from inside, when it runs`)
+	assert.Equal(t, []string{"web"}, ran.since())
+	res, err := be.New(sys).Upgrade(t.Context(), be.Upgrade{Name: "new", NoHost: true})
+	require.ErrorContains(t, err, "not done: zone db")
+	assert.Contains(t, res.Targets[0].Why, "its files are shifted")
+	assert.Equal(t, []string{"web"}, ran.since())
+}
+
+// shifted is a host on which a dataset's files are shifted.
+type shifted struct {
+	be.Host
+	dataset string
+}
+
+func (s shifted) View(t mount.Tree, readOnly bool, f func(*os.Root) error) error {
+	return s.Host.View(t, readOnly, func(root *os.Root) error {
+		if t[0].Dataset == s.dataset {
+			if err := root.Chown(".", 65536, 65536); err != nil {
+				return err
+			}
+		}
+		return f(root)
+	})
 }

@@ -198,7 +198,8 @@ func (st *state) refuseOtherBoot(there mount.Mounted, b BE, what string) error {
 
 // Exec runs a command in an inactive BE and returns its exit code. The command
 // sees the BE as if it ran, with GRUB's shared directory and the share; no service starts,
-// and nothing stays when it ends, however it ends. Afterwards the boot menu
+// and nothing stays when it ends, however it ends. In a zone it is confined, and is
+// told of the environment only what is no secret; see mount.ExecSpec. Afterwards the boot menu
 // follows from what it left behind; the notes tell what that menu lacks, such
 // as a kernel without an initrd.
 func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, err error) {

@@ -16,7 +16,7 @@ func refuseShifted(root *os.Root) error {
 		return err
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("its files are shifted to uid %d and on (systemd-nspawn -U): upgrade it from inside, when it runs", st.Uid)
+		return fmt.Errorf("its files are shifted to uid %d and on (systemd-nspawn -U): work in it from inside, when it runs", st.Uid)
 	}
 	return nil
 }

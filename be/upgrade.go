@@ -92,7 +92,7 @@ type UpgradeResult struct {
 
 // Upgrade runs the package manager of an inactive BE and of each of its zones,
 // side by side. Each target runs as by Exec in its own file tree: no service
-// starts, and nothing stays mounted. What ended well is marked, and passed over
+// starts, nothing stays mounted, and a zone's is confined. What ended well is marked, and passed over
 // the next time. One that fails is told, and the others are done; the error then
 // names those that are not. A context that ends ends what runs.
 func (m *Manager) Upgrade(ctx context.Context, u Upgrade) (UpgradeResult, error) {
@@ -185,6 +185,7 @@ func (m *Manager) upgradeTargets(ctx context.Context, st *state, b BE, u Upgrade
 		if t.tree, err = m.tree(ctx, b); err != nil {
 			return nil, err
 		}
+		t.spec.Env = execEnv(b)
 		if t.spec.Extra, err = m.hostExtra(ctx, st); err != nil {
 			return nil, err
 		}
@@ -195,14 +196,13 @@ func (m *Manager) upgradeTargets(ctx context.Context, st *state, b BE, u Upgrade
 		return nil, err
 	}
 	for i, z := range chosen {
-		targets = append(targets, UpgradeTarget{Zone: z.Zone, Dataset: z.Dataset, Upgraded: z.Upgraded, tree: trees[i], spec: st.zoneSpec(z)})
+		targets = append(targets, UpgradeTarget{Zone: z.Zone, Dataset: z.Dataset, Upgraded: z.Upgraded, tree: trees[i], spec: st.zoneSpec(b, z)})
 	}
 	if len(targets) == 0 {
 		return nil, refuse(Invalid, "snapbe zone list shows the zones", "%s: there is nothing to upgrade without the host: no zone follows it", what)
 	}
 	for i := range targets {
 		t := &targets[i]
-		t.spec.Env = execEnv(b)
 		t.State = UpgradePlanned
 		if !t.Upgraded.IsZero() && !u.Again {
 			t.State = UpgradeSkipped

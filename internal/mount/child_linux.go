@@ -3,26 +3,25 @@ package mount
 import (
 	"encoding/gob"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"snapbe/internal/command"
 )
 
 // ChildMain is the other half of Exec: the process that is PID 1 of the new
-// namespaces is this program again. It is to be called first thing in main,
-// and returns only in a process that is not such a child.
+// namespaces is this program again, and so is one that becomes a confined
+// command. It is to be called first thing in main, and returns only in a process
+// that is not such a child.
 func ChildMain() {
-	if len(os.Args) != 1 || os.Args[0] != childName || os.Getpid() != 1 {
-		return
+	switch {
+	case len(os.Args) != 1:
+	case os.Args[0] == childName && os.Getpid() == 1:
+		os.Exit(childMain())
+	case os.Args[0] == confineName && os.Getpid() != 1:
+		os.Exit(confinedMain())
 	}
-	os.Exit(childMain())
 }
 
 // pid1 is the first process of the pid namespace; when it ends the kernel
@@ -52,7 +51,11 @@ func childMain() int {
 	caught := make(chan os.Signal, 8)
 	signal.Notify(caught, forwarded...)
 	go p.listen()
-	if err := p.setUp(); err != nil {
+	err := p.setUp()
+	if err == nil && p.Confined {
+		err = hideMemory()
+	}
+	if err != nil {
 		return p.report(report{Error: err.Error()})
 	}
 	code, err := p.start()
@@ -84,90 +87,6 @@ func (p *pid1) report(r report) int {
 		return 1
 	}
 	return 0
-}
-
-// start starts the command; the code is not 0 where there is no command to be
-// run by that name.
-func (p *pid1) start() (int, error) {
-	dir := "/" + p.Dir
-	root, err := unix.Open(treeDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0, fmt.Errorf("open the tree: %w", err)
-	}
-	defer shut(root)
-	if fd, err := openBelow(root, dir, unix.O_DIRECTORY, 0); err != nil {
-		return 0, fmt.Errorf("start in directory %q: %w", dir, err)
-	} else {
-		shut(fd)
-	}
-	path, code := find(root, dir, p.Argv[0], p.Env)
-	if code == 0 {
-		code, err = p.startAt(path, dir)
-	}
-	if code != 0 && err == nil {
-		what := "command not found"
-		if code == ExitNotExecutable {
-			what = "not executable"
-		}
-		fmt.Fprintf(os.Stderr, "snapbe: cannot run %q: %s\n", p.Argv[0], what)
-	}
-	return code, err
-}
-
-func (p *pid1) startAt(path, dir string) (int, error) {
-	sys := &syscall.SysProcAttr{Chroot: treeDir}
-	if p.Terminal == ownTerminal {
-		sys.Foreground, sys.Ctty = true, fdTerminal
-	}
-	proc, err := command.Start(path, p.Argv, &os.ProcAttr{
-		Dir: dir, Env: p.Env, Sys: sys,
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
-	})
-	switch {
-	case err == nil:
-		p.command = proc.Pid
-		return 0, proc.Release() // serve waits for all processes alike
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR): // its interpreter is missing
-		return ExitNotFound, nil
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC), errors.Is(err, unix.EPERM), errors.Is(err, unix.EISDIR):
-		return ExitNotExecutable, nil
-	}
-	return 0, fmt.Errorf("run %q: %w", p.Argv[0], err)
-}
-
-// find looks a command up as a shell does, but below root.
-func find(root int, dir, name string, env []string) (string, int) {
-	places := []string{dir}
-	if !strings.Contains(name, "/") {
-		places = nil
-		for _, v := range env { // the last one counts
-			if path, ok := strings.CutPrefix(v, "PATH="); ok {
-				places = filepath.SplitList(path)
-			}
-		}
-	}
-	code := ExitNotFound
-	for _, place := range places {
-		path := filepath.Join(place, name)
-		switch {
-		case filepath.IsAbs(name):
-			path = name
-		case !filepath.IsAbs(path):
-			path = filepath.Join(dir, path)
-		}
-		fd, err := openBelow(root, path, 0, 0)
-		if err != nil {
-			continue
-		}
-		var stat unix.Stat_t
-		err = unix.Fstat(fd, &stat)
-		shut(fd)
-		if err == nil && stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Mode&0o111 != 0 {
-			return path, 0
-		}
-		code = ExitNotExecutable
-	}
-	return "", code
 }
 
 // ended is a process that ended or was stopped.

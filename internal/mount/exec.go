@@ -7,7 +7,9 @@ import (
 
 // ContainerEnv is in the environment of the process with number 1 that a command
 // of Exec sees, whatever the command's own environment is.
-const ContainerEnv = "container=snapbe"
+const ContainerEnv = "container=" + container
+
+const container = "snapbe"
 
 // ExecSpec is a command that runs inside a tree.
 type ExecSpec struct {
@@ -15,8 +17,8 @@ type ExecSpec struct {
 	// looked for in the tree, along PATH of Env.
 	Argv []string
 	// Env is the whole environment, as NAME=value pairs; nil is the
-	// caller's own. SYSTEMD_OFFLINE=1 is added, and PATH where it is
-	// missing.
+	// caller's own, and of a confined command none. SYSTEMD_OFFLINE=1 is
+	// added, and PATH where it is missing.
 	Env []string
 	// Dir is the directory to start in, as seen inside; "" is "/".
 	Dir string
@@ -29,6 +31,16 @@ type ExecSpec struct {
 	// servers which are not reached from the host's. A tree that has none gets
 	// none.
 	Resolver bool
+	// Confined is for a tree whose programs are not trusted, whoever wrote them.
+	// The command is root in the tree, and can give files away and become
+	// another user, but nothing outside is within its reach: it has a user
+	// namespace of its own and in that no capability to mount, to trace, to
+	// load modules or to make devices; of devices it sees null, zero, full,
+	// random, urandom and terminals of its own, and it cannot write to /proc
+	// and /sys. Its standard files, but for pipes and sockets, are copied by the
+	// caller, so that no file of the host is open in it. The network is the
+	// host's.
+	Confined bool
 	// Stdin, Stdout and Stderr are handed to the command; nil is the
 	// caller's own.
 	Stdin, Stdout, Stderr *os.File

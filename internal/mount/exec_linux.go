@@ -33,9 +33,12 @@ import (
 // keyboard's signals itself, so a caller that turns those into the end of a
 // context should give one that stays.
 func Exec(ctx context.Context, tree Tree, x ExecSpec) (int, error) {
-	s := spec{Tree: slices.Concat(tree, x.Extra), Argv: x.Argv, Env: environment(x.Env), Dir: x.Dir, Hostname: x.Hostname, Resolver: x.Resolver}
+	s := spec{Tree: slices.Concat(tree, x.Extra), Argv: x.Argv, Env: environment(x), Dir: x.Dir, Hostname: x.Hostname, Resolver: x.Resolver, Confined: x.Confined}
 	if err := s.Tree.check(); err != nil {
 		return 0, err
+	}
+	for i := range s.Tree {
+		s.Tree[i].NoDevices = s.Tree[i].NoDevices || s.Confined
 	}
 	if len(s.Argv) == 0 || s.Argv[0] == "" {
 		return 0, errors.New("no command to run")
@@ -55,40 +58,9 @@ func Exec(ctx context.Context, tree Tree, x ExecSpec) (int, error) {
 	return code, err
 }
 
-// spec is what the parent tells the child to do.
-type spec struct {
-	Tree       Tree
-	Argv, Env  []string
-	Dir        string
-	Hostname   string
-	ResolvConf []byte
-	Resolver   bool
-	Terminal   terminalMode
-}
-
-// order is what the parent tells the child afterwards: to pass on a signal,
-// or to go on after a stop, in the terminal's foreground or not.
-type order struct {
-	Signal int
-	// Group is whether the signal is for all of the command's group.
-	Group      bool
-	Continue   bool
-	Foreground bool
-}
-
-// report is what the child tells the parent: that it cannot run the command,
-// that the command was stopped, or that it ended.
-type report struct {
-	Error   string
-	Stopped bool
-	Ended   bool
-	Code    int
-	// Foreground is whether the terminal is the command's.
-	Foreground bool
-}
-
-func environment(env []string) []string {
-	if env == nil {
+func environment(x ExecSpec) []string {
+	env := x.Env
+	if env == nil && !x.Confined {
 		env = os.Environ()
 	}
 	env = append(slices.Clone(env), "SYSTEMD_OFFLINE=1")
@@ -97,23 +69,6 @@ func environment(env []string) []string {
 	}
 	return env
 }
-
-// files are descriptors 3 and up of the child.
-const (
-	fdOrders = 3 + iota
-	fdReports
-	fdTerminal
-)
-
-// childEnv is the environment of PID 1. Without the first, Go's runtime keeps
-// a file of the host's cgroup open. The second says "container" to
-// systemd-detect-virt, as the pid namespace does to systemd 257 and later: so
-// the maintainer scripts of kernels and of GRUB leave the host's boot sectors
-// and the menu alone, which all boot environments share.
-var childEnv = []string{"GODEBUG=containermaxprocs=0", ContainerEnv}
-
-// childName is argv[0] of the process that sets up the namespaces.
-const childName = "snapbe: init of a boot environment"
 
 // child is the running child, seen from the parent.
 type child struct {
@@ -125,8 +80,18 @@ type child struct {
 }
 
 func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
-	t := openTerminal(or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout))
+	std := stdio{or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout), or(x.Stderr, os.Stderr)}
+	t := openTerminal(std[0], std[1])
 	defer t.close()
+	var r *relay
+	if s.Confined {
+		var err error
+		if r, err = newRelay(std, t); err != nil {
+			return 0, fmt.Errorf("copy standard input and output: %w", err)
+		}
+		defer r.end()
+		std = r.inner
+	}
 	s.Terminal = t.mode
 	// From here on the command is the one to end by these; they are caught
 	// before it starts so that none is lost.
@@ -136,7 +101,7 @@ func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
 		signal.Notify(signals, unix.SIGTSTP, unix.SIGCONT)
 	}
 	defer signal.Stop(signals)
-	c, err := s.start(x, t)
+	c, err := s.start(std, t, r)
 	if err != nil {
 		return 0, err
 	}
@@ -144,7 +109,7 @@ func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
 	return c.wait(ctx, signals, x.Grace)
 }
 
-func (s spec) start(x ExecSpec, t *terminal) (*child, error) {
+func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
 	ordersOut, ordersIn, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -153,20 +118,28 @@ func (s spec) start(x ExecSpec, t *terminal) (*child, error) {
 	if err != nil {
 		return nil, errors.Join(err, ordersOut.Close(), ordersIn.Close())
 	}
-	files := []*os.File{or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout), or(x.Stderr, os.Stderr), ordersOut, reportsIn}
-	if t.file != nil {
+	files := append(std[:], ordersOut, reportsIn)
+	program := "/proc/self/exe"
+	switch {
+	case r != nil:
+		files, program = append(files, r.terminals), r.program.Name()
+	case t.file != nil:
 		files = append(files, t.file)
 	}
-	proc, err := command.Start("/proc/self/exe", []string{childName}, &os.ProcAttr{
+	proc, err := command.Start(program, []string{childName}, &os.ProcAttr{
 		Env:   childEnv,
 		Files: files,
 		Sys: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
 			Pdeathsig:  syscall.SIGKILL,
+			Setsid:     s.Confined, // the terminal's signals come by way of the caller
 		},
 	})
 	ordersOut.Close()
 	reportsIn.Close()
+	if r != nil {
+		r.begin()
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("new namespaces: %w", err), ordersIn.Close(), reportsOut.Close())
 	}
@@ -245,7 +218,7 @@ func (c *child) pass(sig os.Signal) {
 	}
 	n, ok := sig.(syscall.Signal)
 	if ok && n != unix.SIGCONT && c.terminal.mode.passes(n) {
-		c.order(order{Signal: int(n), Group: keyboard})
+		c.order(order{Signal: int(n), Group: keyboard || c.terminal.mode == relayedTerminal && isKey(n)})
 	}
 }
 

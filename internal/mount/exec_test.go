@@ -84,10 +84,12 @@ func TestExecCodes(t *testing.T) {
 		{[]string{"usr/bin/true"}, 0, ""},
 	} {
 		t.Run(strings.Join(tc.argv, " "), func(t *testing.T) {
-			out, code, err := run(t, tree, ExecSpec{Argv: tc.argv})
-			require.NoError(t, err)
-			require.Equal(t, tc.code, code)
-			require.Equal(t, tc.out, out)
+			for _, confined := range []bool{false, true} {
+				out, code, err := run(t, tree, ExecSpec{Argv: tc.argv, Confined: confined})
+				require.NoError(t, err)
+				require.Equal(t, tc.code, code)
+				require.Equal(t, tc.out, out)
+			}
 		})
 	}
 	gone(t, tree[:1])
@@ -107,8 +109,10 @@ func TestExecCannotSetUp(t *testing.T) {
 		bad := dataset(t, "proc/", "sys/", "dev/shm/", "run/")
 		require.NoError(t, os.RemoveAll(path(bad, dir)))
 		require.NoError(t, os.Symlink("/", path(bad, dir)))
-		_, _, err = run(t, Tree{{Dataset: bad, Dir: "."}}, ExecSpec{Argv: []string{"true"}})
-		require.EqualError(t, err, fmt.Sprintf(`set up dataset %q to run in: mount point %q: a symlink is on the way to it`, bad, dir))
+		for _, confined := range []bool{false, true} {
+			_, _, err = run(t, Tree{{Dataset: bad, Dir: "."}}, ExecSpec{Argv: []string{"true"}, Confined: confined})
+			require.EqualError(t, err, fmt.Sprintf(`set up dataset %q to run in: mount point %q: a symlink is on the way to it`, bad, dir))
+		}
 	}
 }
 
@@ -249,20 +253,51 @@ func TestExecPipes(t *testing.T) {
 	require.Equal(t, "through", out)
 }
 
+// A script that comes by a pipe, or by ssh, goes on after a confined command that
+// reads a line of it.
+func TestConfinedScript(t *testing.T) {
+	needRoot(t)
+	for _, socket := range []bool{false, true} {
+		in, w, err := os.Pipe()
+		require.NoError(t, err)
+		if socket {
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			require.NoError(t, err)
+			in, w = os.NewFile(uintptr(fds[0]), "in"), os.NewFile(uintptr(fds[1]), "out")
+		}
+		_, err = w.WriteString("one\ntwo\n")
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		for _, want := range []string{"got one\n", "got two\n"} {
+			out, code, err := run(t, system(t), ExecSpec{Confined: true, Argv: []string{"sh", "-c", "read a; echo got $a"}, Stdin: in})
+			require.NoError(t, err)
+			require.Zero(t, code)
+			require.Equal(t, want, out)
+		}
+	}
+}
+
 func TestExecContext(t *testing.T) {
 	needRoot(t)
+	for _, confined := range []bool{false, true} {
+		testContext(t, confined)
+	}
+}
+
+func testContext(t *testing.T, confined bool) {
+	t.Helper()
 	tree := system(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	out, code, err := runContext(t, ctx, tree, ExecSpec{
-		Argv: []string{"sh", "-c", "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"}})
+		Confined: confined, Argv: []string{"sh", "-c", "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"}})
 	require.NoError(t, err)
 	require.Equal(t, 3, code)
 	require.Equal(t, "bye\n", out)
 	ctx, cancel = context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, code, err = runContext(t, ctx, tree, ExecSpec{
-		Argv: []string{"sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"}, Grace: 200 * time.Millisecond})
+		Confined: confined, Argv: []string{"sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"}, Grace: 200 * time.Millisecond})
 	require.NoError(t, err)
 	require.Equal(t, 128+9, code)
 	gone(t, tree[:1])
@@ -271,13 +306,15 @@ func TestExecContext(t *testing.T) {
 func TestExecSignals(t *testing.T) {
 	needRoot(t)
 	tree := system(t)
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1} {
-		cmd := role(t, "exec", tree, "CMD=trap 'exit 42' TERM HUP INT USR1; echo ready; while :; do sleep 0.05; done")
-		cmd.SysProcAttr = newSession
-		ready(t, cmd)
-		require.NoError(t, cmd.Process.Signal(sig))
-		_ = cmd.Wait()
-		require.Equal(t, 42, cmd.ProcessState.ExitCode(), "%v", sig)
+	for _, confined := range []string{"CONFINED=false", "CONFINED=true"} {
+		for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1} {
+			cmd := role(t, "exec", tree, confined, "CMD=trap 'exit 42' TERM HUP INT USR1; echo ready; while :; do sleep 0.05; done")
+			cmd.SysProcAttr = newSession
+			ready(t, cmd)
+			require.NoError(t, cmd.Process.Signal(sig))
+			_ = cmd.Wait()
+			require.Equal(t, 42, cmd.ProcessState.ExitCode(), "%v, %s", sig, confined)
+		}
 	}
 }
 
@@ -294,15 +331,15 @@ func TestExecKilled(t *testing.T) {
 		gone(t, tree[:1])
 		require.Empty(t, processes(t, "8765.4"))
 	})
-	for i := range 40 {
-		cmd := role(t, "exec", tree, "CMD="+script)
+	for i := range 80 {
+		cmd := role(t, "exec", tree, "CMD="+script, fmt.Sprintf("CONFINED=%v", i%2 == 1))
 		require.NoError(t, cmd.Start())
-		time.Sleep(time.Duration(i) * time.Millisecond)
+		time.Sleep(time.Duration(i/2) * time.Millisecond)
 		require.NoError(t, cmd.Process.Kill())
 		_ = cmd.Wait()
 		gone(t, tree[:1])
 		require.Eventually(t, func() bool {
-			return len(processes(t, "8765.4"))+len(processes(t, childName)) == 0
+			return len(processes(t, "8765.4"))+len(processes(t, childName))+len(processes(t, confineName)) == 0
 		}, 10*time.Second, 20*time.Millisecond)
 	}
 }

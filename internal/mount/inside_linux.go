@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +15,8 @@ import (
 // chrooted into the tree. So systemd's tools, which compare /proc/1/root with
 // their own, know that they are in a chroot and leave services alone, even
 // where SYSTEMD_OFFLINE was dropped from the environment by sudo or env -i
-// (systemd 252 and 257: running_in_chroot).
+// (systemd 252 and 257: running_in_chroot). A confined command cannot look there:
+// without that variable, its systemctl finds no manager and fails.
 const treeDir = "/tree"
 
 // setUp makes the tree and what belongs to a running system around it, and
@@ -30,9 +32,12 @@ func (p *pid1) setUp() error {
 	}
 	// The command keeps the caller's umask.
 	defer unix.Umask(unix.Umask(0o022))
-	host, err := cloneHost()
-	if err != nil {
-		return err
+	var host hostMounts
+	var err error
+	if !p.Confined {
+		if host, err = cloneHost(); err != nil {
+			return err
+		}
 	}
 	s, err := assemble(p.Tree, false)
 	if err != nil {
@@ -43,9 +48,18 @@ func (p *pid1) setUp() error {
 		return fmt.Errorf("open dataset %q: %w", p.Tree[0].Dataset, err)
 	}
 	defer shut(root)
-	for _, f := range []func(root int) error{p.mountProc, host.mount, p.mountRun, p.mountTmp} {
+	parts := []func(root int) error{p.mountProc, host.mount, p.mountRun, p.mountTmp}
+	if p.Confined {
+		parts = []func(root int) error{confinedProc, confinedSys, confinedDev, p.mountRun, p.mountTmp, hide}
+	}
+	for _, f := range parts {
 		if err := f(root); err != nil {
 			return fmt.Errorf("set up dataset %q to run in: %w", p.Tree[0].Dataset, err)
+		}
+	}
+	if p.Confined {
+		if err := ownProc(s.base); err != nil {
+			return err
 		}
 	}
 	return leaveHost(s.base)
@@ -75,7 +89,7 @@ const plain = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_N
 // mountProc shows the processes of this pid namespace. The switches of the
 // host's kernel can only be read.
 func (p *pid1) mountProc(root int) error {
-	if err := mountNew(root, "proc", "proc", plain, ""); err != nil {
+	if err := mountNew(root, "proc", "proc", plain); err != nil {
 		return err
 	}
 	for _, path := range []string{"proc/sys", "proc/sysrq-trigger"} {
@@ -176,38 +190,43 @@ func mountFresh(root int, path, mode string) error {
 		return nil //nolint:nilerr // missing, or a symlink to elsewhere
 	}
 	shut(fd)
-	return mountNew(root, path, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, mode)
+	return mountNew(root, path, "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode="+mode)
 }
 
 // mountNew mounts a new file system that has no device below root.
-func mountNew(root int, path, fstype string, attr int, mode string) error {
+func mountNew(root int, path, fstype string, attr int, options ...string) error {
+	fd, err := newFS(fstype, attr, options...)
+	if err != nil {
+		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
+	}
+	defer shut(fd)
 	at, err := openDir(root, path)
 	if err != nil {
 		return fmt.Errorf("mount point %q: %w", path, explain(err))
 	}
 	defer shut(at)
-	fs, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
-	}
-	defer shut(fs)
-	err = unix.FsconfigSetString(fs, "source", fstype)
-	if err == nil && mode != "" {
-		err = unix.FsconfigSetString(fs, "mode", mode)
-	}
-	if err == nil {
-		err = unix.FsconfigCreate(fs)
-	}
-	if err != nil {
-		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
-	}
-	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attr)
-	if err != nil {
-		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
-	}
-	defer shut(fd)
 	if err := moveOnto(fd, at); err != nil {
 		return fmt.Errorf("mount %q at %q: %w", fstype, path, err)
 	}
 	return nil
+}
+
+// newFS is a mount of a new file system that is not attached anywhere yet. Its
+// options are NAME=VALUE.
+func newFS(fstype string, attr int, options ...string) (int, error) {
+	fs, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	defer shut(fs)
+	for _, o := range append(options, "source="+fstype) {
+		name, value, _ := strings.Cut(o, "=")
+		if err := unix.FsconfigSetString(fs, name, value); err != nil {
+			return -1, err
+		}
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return -1, err
+	}
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attr)
 }

@@ -21,6 +21,11 @@ import (
 // roles are what the test program does instead of testing, when a test starts
 // it as a process of its own; the roles' arguments are in the environment.
 var roles = map[string]func() int{
+	"hostile": hostile,
+	"chroot":  inmate(leaveChroot, ""),
+	"work":    inmate(work, "worked"),
+	"dial":    inmate(dial, ""),
+	"program": inmate(changeProgram, ""),
 	// view shows the tree until it is killed.
 	"view": func() int {
 		err := View(roleTree(), false, func(root *os.Root) error {
@@ -40,9 +45,10 @@ var roles = map[string]func() int{
 		}
 		return 0
 	},
-	// exec runs the shell command CMD in the tree.
+	// exec runs the shell command CMD in the tree, confined where CONFINED says so.
 	"exec": func() int {
-		code, err := Exec(context.Background(), roleTree(), ExecSpec{Argv: []string{"/bin/sh", "-c", os.Getenv("CMD")}})
+		code, err := Exec(context.Background(), roleTree(), ExecSpec{
+			Argv: []string{"/bin/sh", "-c", os.Getenv("CMD")}, Confined: os.Getenv("CONFINED") == "true"})
 		if err != nil {
 			fmt.Println(err)
 			return 99

@@ -14,7 +14,7 @@ import (
 // directory that says that systemd runs makes invoke-rc.d, service and init
 // scripts go through systemctl, which then does nothing.
 func (p *pid1) mountRun(root int) error {
-	if err := mountNew(root, "run", "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "0755"); err != nil {
+	if err := mountNew(root, "run", "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode=0755"); err != nil {
 		return err
 	}
 	fd, err := openDir(root, "run")
@@ -37,6 +37,12 @@ func (p *pid1) mountRun(root int) error {
 		}
 	} else if err := p.standIn(run); err != nil {
 		return err
+	}
+	if p.Confined {
+		// Others ask PID 1's environment, which it does not show.
+		if err := errors.Join(run.MkdirAll("systemd", 0o755), run.WriteFile("systemd/container", []byte(container+"\n"), 0o444)); err != nil {
+			return err
+		}
 	}
 	return p.resolvConf(root, run)
 }

@@ -37,14 +37,16 @@ func TestExecResolver(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			tree := system(t, tc.file, "etc/resolvconf/run")
 			before := listing(t, path(tree[0].Dataset))
-			out, code, err := run(t, tree, ExecSpec{Resolver: tc.resolver,
-				Argv: []string{"sh", "-c", "cat /etc/resolv.conf 2>/dev/null; ls /run | grep -v '^lock$\\|^systemd$\\|^x$'; exit 0"}})
-			require.NoError(t, err)
-			require.Zero(t, code)
-			if tc.hosts {
-				assert.Equal(t, string(host), out)
-			} else {
-				assert.NotContains(t, out, string(host))
+			for _, confined := range []bool{false, true} {
+				out, code, err := run(t, tree, ExecSpec{Resolver: tc.resolver, Confined: confined,
+					Argv: []string{"sh", "-c", "cat /etc/resolv.conf 2>/dev/null; ls /run | grep -v '^lock$\\|^systemd$\\|^x$'; exit 0"}})
+				require.NoError(t, err)
+				require.Zero(t, code)
+				if tc.hosts {
+					assert.Equal(t, string(host), out)
+				} else {
+					assert.NotContains(t, out, string(host))
+				}
 			}
 			assert.Equal(t, before, listing(t, path(tree[0].Dataset)))
 		})
@@ -62,6 +64,14 @@ func TestExecServices(t *testing.T) {
 		{Dataset: "dir:/usr/lib", Dir: "usr/lib", ReadOnly: true}, {Dataset: "dir:/usr/lib64", Dir: "usr/lib64", ReadOnly: true}}
 	script := ExecSpec{Env: []string{"PATH=/usr/sbin:/usr/bin"},
 		Argv: []string{"sh", "-c", "invoke-rc.d cron start && service cron start; [ -d /run/systemd/system ]; echo $?"}}
+	t.Run("without systemd, confined", func(t *testing.T) {
+		script := script
+		script.Confined = true
+		out, code, err := run(t, tree, script)
+		require.NoError(t, err)
+		require.Zero(t, code, out)
+		assert.Equal(t, "1\n", out)
+	})
 	t.Run("without systemd", func(t *testing.T) {
 		out, code, err := run(t, tree, script)
 		require.NoError(t, err)

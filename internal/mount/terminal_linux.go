@@ -20,6 +20,10 @@ const (
 	// ownTerminal: the command has a process group of its own in the
 	// foreground, so that the keyboard is the command's alone.
 	ownTerminal
+	// relayedTerminal: the command is in a session without the caller's
+	// terminal. What comes from the keyboard is either copied to a terminal
+	// that the command has of its own, or a signal that the caller passes on.
+	relayedTerminal
 )
 
 // forwarded is the signals that are the command's business.
@@ -29,7 +33,13 @@ var forwarded = []os.Signal{
 
 // passes is whether a signal that came here has to be sent on.
 func (m terminalMode) passes(sig syscall.Signal) bool {
-	return m != sharedTerminal || !slices.Contains([]syscall.Signal{unix.SIGINT, unix.SIGQUIT}, sig)
+	return m != sharedTerminal || !isKey(sig)
+}
+
+// isKey is whether the keyboard sends a signal, which then is for all of the
+// foreground's processes.
+func isKey(sig syscall.Signal) bool {
+	return slices.Contains([]syscall.Signal{unix.SIGINT, unix.SIGQUIT}, sig)
 }
 
 // terminal is the controlling terminal, if there is one.

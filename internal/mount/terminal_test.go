@@ -28,7 +28,7 @@ type keyboard struct {
 
 // shell starts an interactive shell on a new terminal. $EXEC runs the test
 // program as snapbe exec.
-func shell(t *testing.T, tree Tree) *keyboard {
+func shell(t *testing.T, tree Tree, env ...string) *keyboard {
 	t.Helper()
 	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func shell(t *testing.T, tree Tree) *keyboard {
 	require.NoError(t, unix.IoctlSetPointerInt(int(ptmx.Fd()), unix.TIOCSPTLCK, 0))
 	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
-	self := role(t, "exec", tree)
+	self := role(t, "exec", tree, env...)
 	cmd := exec.Command("bash", "--norc", "--noprofile", "-i")
 	cmd.Env = append(self.Env, "EXEC="+self.Path, "PS1=host> ", "TERM=dumb", "MOUNT_TEST_ROLE=exec")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty

@@ -1,0 +1,149 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// confinedProc shows the processes of this pid namespace; enterTree makes it
+// read-only.
+func confinedProc(root int) error { return mountNew(root, "proc", "proc", plain) }
+
+// confinedSys shows the kernel's devices, but none of the file systems that are
+// mounted below them on the host: control groups, debugfs, variables of EFI.
+func confinedSys(root int) error {
+	return mountNew(root, "sys", "sysfs", plain|unix.MOUNT_ATTR_RDONLY)
+}
+
+// confinedDev makes the few devices that every program expects, and a place for
+// terminals and shared memory.
+func confinedDev(root int) error {
+	if err := mountNew(root, "dev", "tmpfs", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "mode=0755"); err != nil {
+		return err
+	}
+	at, err := openDir(root, "dev")
+	if err != nil {
+		return err
+	}
+	defer shut(at)
+	const memory = 1 // mem(4)
+	for _, d := range []struct {
+		name         string
+		major, minor uint32
+	}{
+		{"null", memory, 3}, {"zero", memory, 5}, {"full", memory, 7}, {"random", memory, 8}, {"urandom", memory, 9}, {"tty", 5, 0},
+	} {
+		if err := errors.Join(unix.Mknodat(at, d.name, unix.S_IFCHR, int(unix.Mkdev(d.major, d.minor))),
+			unix.Fchmodat(at, d.name, 0o666, 0)); err != nil {
+			return fmt.Errorf("make device %q: %w", d.name, err)
+		}
+	}
+	for name, target := range map[string]string{
+		"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx",
+	} {
+		if err := unix.Symlinkat(target, at, name); err != nil {
+			return &os.LinkError{Op: "symlink", Old: target, New: name, Err: err}
+		}
+	}
+	for _, dir := range []string{"pts", "shm"} {
+		if err := unix.Mkdirat(at, dir, 0o755); err != nil {
+			return &os.PathError{Op: "mkdir", Path: dir, Err: err}
+		}
+	}
+	pts, err := openDir(at, "pts")
+	if err != nil {
+		return err
+	}
+	defer shut(pts)
+	if err := moveOnto(fdTerminals, pts); err != nil {
+		return fmt.Errorf("show its terminals: %w", err)
+	}
+	return mountFresh(root, "dev/shm", "1777")
+}
+
+// hidden is what root can read of the host's kernel that is no business of a
+// tree's programs: memory, keys, credentials from the firmware. What the kernel
+// itself guards by a capability is among it, for when it does so no more.
+var hidden = []string{
+	"proc/acpi", "proc/kallsyms", "proc/kcore", "proc/key-users", "proc/keys", "proc/kmsg", "proc/latency_stats", "proc/sched_debug",
+	"proc/scsi", "proc/sysrq-trigger", "proc/timer_list", "proc/vmallocinfo", "sys/firmware", "sys/kernel/vmcoreinfo",
+}
+
+// hide covers files by /dev/null and directories by empty ones.
+func hide(root int) error {
+	for _, path := range hidden {
+		at, err := openBelow(root, path, 0, unix.RESOLVE_NO_SYMLINKS)
+		if errors.Is(err, unix.ENOENT) {
+			continue // a kernel without it
+		} else if err != nil {
+			return fmt.Errorf("open %q: %w", path, err)
+		}
+		err = cover(root, at)
+		shut(at)
+		if err != nil {
+			return fmt.Errorf("hide %q: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func cover(root, at int) error {
+	var stat unix.Stat_t
+	if err := unix.Fstat(at, &stat); err != nil {
+		return err
+	}
+	var fd int
+	var err error
+	if stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+		fd, err = newFS("tmpfs", plain|unix.MOUNT_ATTR_RDONLY, "mode=0555")
+	} else {
+		fd, err = cloneMounts(root, "dev/null", unix.MOUNT_ATTR_RDONLY)
+	}
+	if err != nil {
+		return err
+	}
+	defer shut(fd)
+	return moveOnto(fd, at)
+}
+
+// ownProc gives PID 1 a /proc that is no part of the tree, and can be written to.
+func ownProc(base string) error {
+	dir := filepath.Join(base, "proc")
+	if err := os.Mkdir(dir, 0o555); err != nil {
+		return err
+	}
+	if err := unix.Mount("proc", dir, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount %q: %w", dir, err)
+	}
+	return nil
+}
+
+// enterTree makes the tree the root directory, above which there is nothing, of a
+// mount namespace that has nothing else: who leaves a chroot inside is in the tree
+// still. What is in /proc of the kernel belongs to root, which the command is
+// whatever its capabilities, so it is made read-only; to undo that takes one that
+// it does not have.
+func enterTree() error {
+	// A mount that another user namespace has made cannot be the root, a copy can.
+	if err := unix.Mount(treeDir, treeDir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("copy its mounts: %w", err)
+	}
+	if err := os.Chdir(treeDir); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("change the root directory: %w", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // the old root lies on the new one
+		return fmt.Errorf("let go of the root directory: %w", err)
+	}
+	err := unix.MountSetattr(unix.AT_FDCWD, "/proc", 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	if err != nil {
+		return fmt.Errorf("make /proc read-only: %w", err)
+	}
+	return nil
+}
