@@ -71,7 +71,7 @@ func TestZonesFollow(t *testing.T) {
 	w.Host.Boot("rpool/ROOT/debian")
 	do(t, w, be.ZoneMount{})
 	assert.Equal(t, "rpool/zones/web/ROOT/zbe", zoneRoot(w, "web"))
-	assert.Empty(t, w.Zones.Withheld)
+	assert.Empty(t, w.Zones.Withheld())
 	assert.NotContains(t, steps(do(t, w, be.ZoneMount{})), "mount the roots", "the second time there is nothing to mount")
 }
 
@@ -86,7 +86,7 @@ func TestZoneOfAnotherBE(t *testing.T) {
 	res := do(t, w, be.ZoneMount{})
 	assert.Equal(t, "rpool/zones/web/ROOT/zbe-1", zoneRoot(w, "web"))
 	assert.Empty(t, zoneRoot(w, "late"))
-	assert.Equal(t, []string{"late"}, w.Zones.Withheld)
+	assert.Equal(t, []string{"late"}, w.Zones.Withheld())
 	assert.Contains(t, res.Plan.Notes, `the zone "late" has no root in "new": it has no active zone BE`)
 }
 

@@ -81,10 +81,10 @@ func TestZoneAttach(t *testing.T) {
 		zoned(t, w)
 		w.Host.Boot("rpool/ROOT/new")
 		do(t, w, be.ZoneMount{})
-		require.Equal(t, []string{"db", "web"}, w.Zones.Withheld)
+		require.Equal(t, []string{"db", "web"}, w.Zones.Withheld())
 		do(t, w, be.ZoneAttach{Name: "web"})
 		isZone(t, w, "web", "rpool/zones/web/ROOT/zbe-1", "new")
-		assert.Equal(t, []string{"db"}, w.Zones.Withheld)
+		assert.Equal(t, []string{"db"}, w.Zones.Withheld())
 		assert.Equal(t, named(t, w, "debian").UUID, props(t, w, "rpool/zones/web/ROOT/zbe", zones.PropParent)[zones.PropParent].Value, "the other one keeps its own")
 	})
 	t.Run("an orphan", func(t *testing.T) {
@@ -191,5 +191,5 @@ func TestZoneMountGoesOn(t *testing.T) {
 	_, err := try(t, w, be.ZoneMount{})
 	require.ErrorContains(t, err, `the zone "web": mount at /var/lib/machines/web: the directory is not empty`)
 	assert.Equal(t, "rpool/zones/db/ROOT/zbe", zoneRoot(w, "db"))
-	assert.Equal(t, []string{"web"}, w.Zones.Withheld)
+	assert.Equal(t, []string{"web"}, w.Zones.Withheld())
 }

@@ -52,21 +52,23 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	return op, nil
 }
 
-// withholdZones keeps those zones from starting whose root is not in place: what
-// else shows at their directory is not theirs.
+// withholdZones lets those zones start whose root is in place: what else shows at
+// the directory of another one is not its own.
 func (m *Manager) withholdZones(ctx context.Context, st *state) error {
 	mounts, err := m.sys.Host.Mounts()
 	if err != nil {
 		return err
 	}
-	without := []string{}
+	var of []zones.Placement
 	for _, z := range st.zones {
-		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name))
-		if m.policy(z.Name) != ZoneExcluded && !slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset }) {
-			without = append(without, z.Name)
+		if m.policy(z.Name) == ZoneExcluded {
+			continue
 		}
+		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name))
+		of = append(of, zones.Placement{Name: z.Name, Dataset: z.Dataset,
+			Placed: slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset })})
 	}
-	return m.sys.Zones.Withhold(ctx, without)
+	return m.sys.Zones.Withhold(ctx, of, st.zonesAbsent)
 }
 
 // mountZones mounts zone BEs where the platform boots them, and keeps on them when

@@ -47,6 +47,7 @@ func (h *Host) Boot(dataset string) {
 		h.w.ZFS.SetMounted(m.Dataset, false)
 	}
 	h.Running, h.Mounted, h.Quiet = dataset, nil, false
+	h.w.Zones.Placed = nil
 	h.mountAt(dataset, "/")
 	base := filepath.Base(dataset)
 	ds, err := h.w.ZFS.Get(ctx, zfs.Query{Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"mountpoint", "canmount"}})
