@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -134,14 +135,44 @@ func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
 	})
 }
 
-// withZoneDir shows f as much of a boot environment as a zone's directory lies in.
+// withZoneDir shows f as much of what runs as a zone's directory lies in.
 func (m *Manager) withZoneDir(ctx context.Context, b BE, dir string, readOnly bool, f func(*treecopy.Tree) error) error {
 	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
+	if err == nil {
+		t, err = m.onTheWay(t, dir)
+	}
 	if err != nil {
 		return err
 	}
-	t = slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && !within(dir, e.Dir) })
 	return m.viewTree(t, readOnly, f)
+}
+
+// onTheWay is the part of a boot environment's tree that a directory lies in, with
+// what is mounted over it, such as a /var/lib that all boot environments have.
+func (m *Manager) onTheWay(t mount.Tree, dir string) (mount.Tree, error) {
+	mounts, err := m.sys.Host.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	over := map[string]mount.Mounted{}
+	for _, mnt := range mounts {
+		if mnt.Dir != "/" && within("/"+dir, mnt.Dir) {
+			over[mnt.Dir] = mnt
+		}
+	}
+	t = slices.DeleteFunc(t, func(e mount.Entry) bool {
+		_, hidden := over["/"+e.Dir]
+		return e.Dir != "." && (hidden || !within(dir, e.Dir))
+	})
+	for _, at := range slices.Sorted(maps.Keys(over)) {
+		mnt := over[at]
+		if mnt.FSType != "zfs" || mnt.Root != "/" {
+			return nil, refuse(Failed, "mount a ZFS filesystem there", "look into /%s: it is on %s at %s, which is no ZFS filesystem", dir, mnt.Dataset, at)
+		}
+		t = append(t, mount.Entry{Dataset: mnt.Dataset, Dir: at[1:]})
+	}
+	slices.SortStableFunc(t[1:], func(a, c mount.Entry) int { return depth(a.Dir) - depth(c.Dir) })
+	return t, nil
 }
 
 // removeZoneDir removes the empty mount point of a zone that there is no more.

@@ -100,9 +100,10 @@ func (m *Manager) exchange(ctx context.Context, zone, from, to string, recoverin
 }
 
 func (m *Manager) mountOne(ctx context.Context, st *state, b BE, zone, root string, recovering bool) error {
-	there, err := m.reachable(ctx, st, b, m.sys.Zones.RootDir(zone))
-	if err != nil || recovering && !there {
-		return err
+	if recovering {
+		if there, err := m.reachable(ctx, st, b, m.sys.Zones.RootDir(zone)); err != nil || !there {
+			return err
+		}
 	}
 	for _, z := range st.zones {
 		for _, x := range z.BEs {
@@ -114,13 +115,23 @@ func (m *Manager) mountOne(ctx context.Context, st *state, b BE, zone, root stri
 	return nil
 }
 
-// reachable tells whether the running boot environment's own datasets are mounted
-// above a directory: early at boot they may not be yet.
+// reachable tells whether all that is to be mounted above a directory is: early at
+// boot the running boot environment's own datasets, and what its fstab has, may not
+// be yet.
 func (m *Manager) reachable(ctx context.Context, st *state, b BE, dir string) (bool, error) {
 	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
-	return !slices.ContainsFunc(t, func(e mount.Entry) bool {
+	if err != nil || slices.ContainsFunc(t, func(e mount.Entry) bool {
 		return e.Dir != "." && within(dir[1:], e.Dir) && lastAt(st.mounts, "/"+e.Dir).Dataset != e.Dataset
-	}), err
+	}) {
+		return false, err
+	}
+	there := true
+	err = m.withZoneDir(ctx, b, "etc", true, func(root *treecopy.Tree) error {
+		told, err := mountPoints(root)
+		there = !slices.ContainsFunc(told, func(at string) bool { return at != "/" && within(dir, at) && lastAt(st.mounts, at).Dataset == "" })
+		return err
+	})
+	return there, err
 }
 
 // newDataset is a filesystem to be made.
