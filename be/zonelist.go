@@ -107,6 +107,8 @@ func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
 		for _, z := range st.zones {
 			if problem := m.zoneProblem(z, b); problem != "" {
 				s.Problems = append(s.Problems, problem)
+			} else if m.policy(z.Name) != ZoneExcluded && m.shareHidden(st, z) {
+				s.Problems = append(s.Problems, fmt.Sprintf("the zone %q is without its share until the next start of the host: machinectl poweroff %s; snapbe share init --zone %s puts it there now", z.Name, z.Name, z.Name))
 			}
 		}
 	}

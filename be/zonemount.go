@@ -43,7 +43,9 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	})
 	if len(todo) > 0 {
 		op.add(journal.Step{Name: "mount the roots of " + count(len(todo), "zone"), Do: func(ctx context.Context) error {
-			op.late = explain(what, m.mountZones(ctx, st, b, todo)) // the others are withheld all the same
+			m.placeAll(ctx, op, st, todo)
+			err := m.mountZones(ctx, st, b, todo)
+			op.late = explain(what, errors.Join(op.late, err)) // the others are withheld all the same
 			return nil
 		}})
 	}
@@ -89,7 +91,7 @@ func (m *Manager) mountZones(ctx context.Context, st *state, b BE, of []zones.BE
 		}
 		booted = append(booted, zfs.Change{Dataset: z.Dataset, Set: zfs.Props{zones.PropBooted: now}})
 	}
-	return errors.Join(failed, m.sys.ZFS.Set(ctx, booted))
+	return errors.Join(failed, m.setAll(ctx, booted))
 }
 
 func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t mount.Tree) error {

@@ -64,15 +64,17 @@ func (m *Manager) refuseOther(ctx context.Context, st *state, b BE, z zones.Zone
 // showStep puts a zone's root in place where the zone boots, in that of another one
 // of its roots, which is "" where none was. What is not in place yet when an
 // operation is ended early at boot, is put there by ZoneMount.
-func (m *Manager) showStep(zone, root, old string, recovering bool) journal.Step {
+func (m *Manager) showStep(op *operation, zone, root, old string, recovering bool) journal.Step {
 	put := func(from, to string) func(context.Context) error {
-		return func(ctx context.Context) error { return m.exchange(ctx, zone, from, to, recovering) }
+		return func(ctx context.Context) error {
+			return m.exchange(ctx, op, zone, from, to, recovering)
+		}
 	}
 	return journal.Step{Name: "mount " + root + " at " + m.sys.Zones.RootDir(zone), Do: put(old, root), Undo: put(root, old)}
 }
 
 // exchange mounts a zone's root in the place of another one.
-func (m *Manager) exchange(ctx context.Context, zone, from, to string, recovering bool) error {
+func (m *Manager) exchange(ctx context.Context, op *operation, zone, from, to string, recovering bool) error {
 	st, err := m.readAll(ctx)
 	if err != nil {
 		return err
@@ -92,14 +94,14 @@ func (m *Manager) exchange(ctx context.Context, zone, from, to string, recoverin
 		}
 	}
 	if to != "" && at != to {
-		if err := m.mountOne(ctx, st, b, zone, to, recovering); err != nil {
+		if err := m.mountOne(ctx, op, st, b, zone, to, recovering); err != nil {
 			return err
 		}
 	}
 	return m.withholdZones(ctx, st)
 }
 
-func (m *Manager) mountOne(ctx context.Context, st *state, b BE, zone, root string, recovering bool) error {
+func (m *Manager) mountOne(ctx context.Context, op *operation, st *state, b BE, zone, root string, recovering bool) error {
 	if recovering {
 		if there, err := m.reachable(ctx, st, b, m.sys.Zones.RootDir(zone)); err != nil || !there {
 			return err
@@ -108,6 +110,7 @@ func (m *Manager) mountOne(ctx context.Context, st *state, b BE, zone, root stri
 	for _, z := range st.zones {
 		for _, x := range z.BEs {
 			if x.Dataset == root {
+				m.placeAll(ctx, op, st, []zones.BE{x})
 				return m.mountZones(ctx, st, b, []zones.BE{x})
 			}
 		}

@@ -134,7 +134,7 @@ func (c *rootClone) operation() *operation {
 		if args.Shown {
 			old = c.off()
 		}
-		show := m.showStep(args.Zone, args.To, old, args.recovering)
+		show := m.showStep(op, args.Zone, args.To, old, args.recovering)
 		if args.Src != "" { // or the name is taken by an empty machine
 			show.Undo = then(show.Undo, func(ctx context.Context) error { return m.removeZoneDir(ctx, args.Zone) })
 		}

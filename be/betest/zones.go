@@ -125,6 +125,7 @@ func (w *World) AddZone(container, name string) {
 	w.Put(zone+"/ROOT/zbe", "etc/os-release", "ID=debian\n")
 	w.Put(zone+"/ROOT/zbe", "etc/machine-id", "00000000000000000000000000000000\n")
 	w.Put(zone+"/ROOT/zbe", "version", name+" 1\n")
+	w.Put(zone+"/ROOT/zbe", "var/lib/dpkg/status", "\n")
 	ds, err = w.ZFS.Get(ctx, zfs.Query{Roots: []string{path.Dir(root)}, Props: []string{"org.snapbe:zones"}})
 	if err != nil {
 		panic(err)
