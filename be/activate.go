@@ -209,7 +209,7 @@ func (st *state) givenUp(args activateArgs) (notes []string) {
 		return nil
 	}
 	if run, _ := st.running(); h.From != "" && h.From != run.UUID {
-		notes = append(notes, fmt.Sprintf("gives up what changed last in %s and is not in %s yet, such as locks of accounts", st.nameOf(h.From), st.nameOf(h.To)))
+		notes = append(notes, fmt.Sprintf("gives up what changed last in %s and is not in %s yet, such as locks of accounts", st.leftIn(h), st.nameOf(h.To)))
 	}
 	if h.Restore != "" && h.Restore != args.Restore {
 		notes = append(notes, "the share no longer goes back to "+h.Restore+" at the next boot; snapbe share restore "+h.Restore+" does it now")

@@ -153,6 +153,12 @@ var crashCases = []crashCase{
 		w.Put(farZones(w)+"/far/ROOT/zbe", "etc/shadow", locked)
 		require.NoError(t, w.Start())
 	}, be.Handover{}, true},
+	{"handover of zones that were not there", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		w.Put(farZones(w)+"/far/ROOT/zbe", "etc/shadow", locked)
+		withoutFar(t, w, func() { require.NoError(t, w.Reboot()) })
+	}, be.Handover{}, true},
 	{"failback with zones", func(t *testing.T, w *betest.World) {
 		syncedZones(t, w)
 		zoneShares(t, w)

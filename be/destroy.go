@@ -500,7 +500,7 @@ func (m *Manager) planDestroySnapshot(ctx context.Context, st *state, b BE, snap
 		return nil, err
 	}
 	if len(of) > 0 {
-		args.UUID, args.Pools = b.UUID, zonePools(args.Roots, of)
+		args.UUID, args.Pools, args.Spare = b.UUID, zonePools(args.Roots, of), m.spared(st, nil)
 	}
 	op := m.destroySnapshotOperation(m.sys.UUID(), args)
 	op.verb = what
@@ -535,7 +535,7 @@ func (m *Manager) zonesWithSnapshot(ctx context.Context, st *state, b BE, snap s
 	if err := m.readZones(ctx, st); err != nil {
 		return nil, nil, err
 	}
-	of, notes := m.followers(st, b.UUID, b.Name, nil)
+	of, notes := m.followers(st, b.UUID, b.Name, nil, nil)
 	with, lacking, err := m.haveSnapshot(ctx, of, snap)
 	return with, append(notes, lacking...), err
 }

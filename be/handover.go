@@ -9,6 +9,7 @@ import (
 
 	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // handover is what an activation leaves for the first boot. It is a property of
@@ -20,10 +21,16 @@ type handover struct {
 	From, To string
 	// Restore is a snapshot that the share goes back to.
 	Restore string
+	// Left are datasets that zones lie in which were not there: the rest is done,
+	// and these are to follow.
+	Left []string
 }
 
 func (h handover) String() string {
-	if h.From == "" && h.Restore == "" {
+	switch {
+	case len(h.Left) > 0:
+		return strings.Join([]string{h.From, h.To, "-", strings.Join(h.Left, ",")}, " ")
+	case h.From == "" && h.Restore == "":
 		return ""
 	}
 	return strings.TrimSpace(or(h.From, "-") + " " + h.To + " " + h.Restore)
@@ -35,13 +42,16 @@ func (st *state) handover() (h handover, ok bool) {
 }
 
 func parseHandover(text string) (h handover, ok bool) {
-	f := strings.Fields(text)
+	f := strings.SplitN(text, " ", 4) // a dataset's name may have spaces
 	if len(f) < 2 {
 		return h, false
 	}
 	h = handover{From: strings.TrimPrefix(f[0], "-"), To: f[1]}
 	if len(f) > 2 {
-		h.Restore = f[2]
+		h.Restore = strings.TrimPrefix(f[2], "-")
+	}
+	if len(f) > 3 {
+		h.Left = strings.Split(f[3], ",")
 	}
 	return h, true
 }
@@ -52,12 +62,28 @@ func (h handover) due(st *state) bool {
 	return ok && b.UUID == h.To
 }
 
-// refuseHandover refuses to sync on from a BE that has not everything itself.
+// refuseHandover refuses to sync on from a BE that has not everything itself. What
+// zones lack that are not there holds up nothing.
 func (m *Manager) refuseHandover(st *state, what string) error {
-	if h, ok := st.handover(); ok && h.From != "" && h.due(st) {
-		return refuse(Failed, "snapbe handover does it; --no-sync goes on without", "%s: what changed last in %s is not synced to the boot environment that runs", what, st.nameOf(h.From))
+	h, ok := st.handover()
+	if !ok || h.From == "" || !h.due(st) || len(h.Left) > 0 && len(st.there(h.Left)) == 0 {
+		return nil
 	}
-	return nil
+	return refuse(Failed, "snapbe handover does it; --no-sync goes on without", "%s: what changed last in %s is not synced to the boot environment that runs", what, st.leftIn(h))
+}
+
+// there are those of some datasets that zones lie in which are there.
+func (st *state) there(in []string) []string {
+	return slices.DeleteFunc(slices.Clone(in), func(c string) bool { return slices.Contains(st.zonesAbsent, c) })
+}
+
+// leftIn tells where that is which a handover is to take over: in a BE, or in zones
+// of it.
+func (st *state) leftIn(h handover) string {
+	if len(h.Left) == 0 {
+		return st.nameOf(h.From)
+	}
+	return fmt.Sprintf("the zones below %s in %s", strings.Join(h.Left, ", "), st.nameOf(h.From))
 }
 
 // nameOf is the quoted name of the BE with a UUID, or the UUID.
@@ -80,11 +106,41 @@ type handoverArgs struct {
 	Share      string `json:"share,omitempty"`
 	ZoneShares bool   `json:"zoneShares,omitempty"`
 	Zones      bool   `json:"zones,omitempty"`
+	// Only are datasets in which those zones lie that alone are handed over, the
+	// rest being done; Absent those whose zones are left to another time, and
+	// Spare zones that have no part, as Manager.spared has them.
+	Only   []string `json:"only,omitempty"`
+	Absent []string `json:"absent,omitempty"`
+	Spare  []string `json:"spare"`
 	// Snap names the snapshots that it makes.
 	Snap string `json:"snap"`
 
 	// boot tells that no service runs yet.
 	boot bool
+}
+
+// left is what the property of the handover says when this one is done.
+func (a handoverArgs) left() string {
+	if len(a.Absent) == 0 {
+		return ""
+	}
+	return handover{From: a.From, To: a.To, Left: a.Absent}.String()
+}
+
+// done is the change that takes the handover off, but for what is left.
+func (a handoverArgs) done() zfs.Change {
+	if left := a.left(); left != "" {
+		return zfs.Change{Dataset: rootOf(a.Target), Set: zfs.Props{propHandover: left}}
+	}
+	return zfs.Change{Dataset: rootOf(a.Target), Inherit: []string{propHandover}}
+}
+
+// part tells whether a zone is handed over: by what was found when that began.
+func (a handoverArgs) part(m *Manager) func(zones.Zone) bool {
+	return func(z zones.Zone) bool {
+		in := parent(z.Dataset)
+		return m.follows(z.Name, a.Spare) && !slices.Contains(a.Absent, in) && (len(a.Only) == 0 || slices.Contains(a.Only, in))
+	}
 }
 
 // plan refuses nothing that a boot could meet: an interrupted operation was
@@ -103,6 +159,9 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 	case !ok || !h.due(st):
 		return &operation{verb: what, plan: Plan{root: st.root, Title: what}}, nil
 	}
+	if len(h.Left) > 0 {
+		return m.planLeft(ctx, st, h)
+	}
 	target, _ := st.running()
 	share, err := m.shareThere(ctx, st)
 	if err != nil {
@@ -115,6 +174,7 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 		ZoneShares: len(m.zoneShares(st)) > 0, Zones: h.From != "" && len(st.zoneRoots) > 0}
 	var s *syncing
 	if h.From != "" {
+		args.Absent, args.Spare = st.zonesAbsent, m.sparedNow(st, target)
 		if source, ok := st.byUUID(h.From); ok {
 			args.Source = source.Dataset
 		}
@@ -128,8 +188,23 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if s != nil {
 		op.plan.Notes = append(slices.Clone(s.base.notes), s.zoneNotes...)
 	}
+	if len(args.Absent) > 0 {
+		op.plan.Notes = append(op.plan.Notes, st.stillLeft(handover{From: h.From, To: h.To, Left: args.Absent}))
+	}
 	op.result.Name = target.Name
 	return op, nil
+}
+
+// sparedNow are the zones that have no part in a handover: those that do not follow,
+// but not such as were synced when the host's target was activated. Its
+// configuration may be another one, and they have the rest to come.
+func (m *Manager) sparedNow(st *state, target BE) []string {
+	spare := m.spared(st, nil)
+	return slices.DeleteFunc(spare, func(name string) bool {
+		z, _ := st.zone(name, "")
+		root, err := z.Active(target.UUID)
+		return err == nil && root.Synced != "" && root.Synced == target.synced
+	})
 }
 
 // giveUpShareBack is for another BE that was picked in the menu: its services
@@ -155,7 +230,7 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 	op := &operation{kind: "handover", id: id, args: args, verb: "hand over"}
 	op.plan.Title = "hand over to " + st.nameOf(args.To)
 	if args.From != "" {
-		op.plan.Title += " from " + st.nameOf(args.From)
+		op.plan.Title += " from " + st.leftIn(handover{From: args.From, Left: args.Only})
 	}
 	if args.Share != "" || args.ZoneShares {
 		step := m.shareSnapshotStep(id, args.Share, args.ZoneShares, args.Snap, args.To)
@@ -178,10 +253,10 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 		if err != nil {
 			return 0, false, err
 		}
-		left, ok := parseHandover(ds[0].Local(propHandover))
+		left, _ := parseHandover(ds[0].Local(propHandover))
 		running, err := m.sys.Host.Root()
 		switch {
-		case !ok:
+		case ds[0].Local(propHandover) == args.left():
 			return len(op.steps) - 1, true, nil
 		case running != args.Target: // it is left to the next boot of its own
 			return 0, false, err
@@ -250,12 +325,14 @@ func (m *Manager) catchUpStep(op *operation, args handoverArgs, s *syncing) jour
 				return syncError(op.verb, err)
 			}
 		}
-		report, err := s.apply(ctx, "", op.verb)
-		if err != nil {
-			return syncError(op.verb, err)
+		if !s.zonesAlone {
+			report, err := s.apply(ctx, "", op.verb)
+			if err != nil {
+				return syncError(op.verb, err)
+			}
+			op.result.Sync = report
+			op.result.Notes = append(op.result.Notes, s.after(report)...)
 		}
-		op.result.Sync = report
-		op.result.Notes = append(op.result.Notes, s.after(report)...)
 		// The host's are in place, whatever a zone has in store.
 		if err := m.applyZones(ctx, op, s, ""); err != nil {
 			return syncError(op.verb, err)
@@ -276,12 +353,14 @@ func (m *Manager) catchUp(ctx context.Context, args handoverArgs) (*syncing, err
 		return nil, refuse(Failed, "snapbe activate --no-sync NAME goes without",
 			"hand over: the boot environment with the UUID %s, which ran before, has gone", args.From)
 	}
-	s, err := m.newSync(ctx, st, source, target, false)
-	if err != nil {
-		return nil, err
+	s := &syncing{m: m, st: st, source: source, target: target, zonesAlone: len(args.Only) > 0}
+	if !s.zonesAlone {
+		if err := s.begin(ctx); err != nil {
+			return nil, err
+		}
+		s.notStrict()
 	}
-	s.notStrict()
-	s.zones, s.zoneNotes = m.zoneSyncs(st, source, target, false)
+	s.zones, s.zoneNotes = m.zoneSyncs(st, source, target, false, args.part(m))
 	return s, nil
 }
 
@@ -301,7 +380,7 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 	return journal.Step{
 		Name: "remember what both have now",
 		Do: func(ctx context.Context) error {
-			done := zfs.Change{Dataset: rootOf(args.Target), Inherit: []string{propHandover}}
+			done := args.done()
 			if args.From == "" {
 				return m.sys.ZFS.Set(ctx, []zfs.Change{done})
 			}
@@ -313,7 +392,11 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 				return err
 			}
 			there, back := syncPoint{From: args.From, Snap: point}.String(), syncPoint{From: args.To, Snap: point, Back: true}.String()
-			more := []zfs.Change{done, setSynced(args.Source, back)}
+			var more []zfs.Change
+			host := done
+			if !s.zonesAlone {
+				more, host = append(more, done, setSynced(args.Source, back)), setSynced(args.Target, there)
+			}
 			for _, z := range s.zones {
 				more = append(more, setSynced(z.source.Dataset, back))
 			}
@@ -321,7 +404,7 @@ func (m *Manager) handedOverStep(id string, args handoverArgs) journal.Step {
 			if err := m.setAll(ctx, others); err != nil {
 				return err
 			}
-			return m.setPoints(ctx, s, there, setSynced(args.Target, there), same...)
+			return m.setPoints(ctx, s, there, host, same...)
 		},
 		Undo: func(ctx context.Context) error {
 			if args.From == "" {
@@ -347,42 +430,9 @@ func (m *Manager) handedOver(ctx context.Context, args handoverArgs) (*syncing, 
 	if err != nil {
 		return nil, err
 	}
-	s := &syncing{m: m, st: st}
+	s := &syncing{m: m, st: st, zonesAlone: len(args.Only) > 0}
 	s.source, _ = st.byUUID(args.From)
 	s.target, _ = st.byUUID(args.To)
-	s.zones, _ = m.zoneSyncs(st, s.source, s.target, false)
+	s.zones, _ = m.zoneSyncs(st, s.source, s.target, false, args.part(m))
 	return s, nil
-}
-
-// recoverBefore ends an interrupted operation that the early units cannot leave
-// to snapbe-recover.service: an activation that is followed by a handover, and
-// a restore of the share, which services are about to write to; one that was cut
-// off in a handover, too, where another BE was picked in the menu since.
-//
-// Whatever is wrong with the record, the share has to be mounted.
-func (m *Manager) recoverBefore(ctx context.Context, r Request, o Options) (res Result, err error) {
-	st, err := m.read(ctx)
-	if err != nil || o.DryRun {
-		return res, err
-	}
-	rec, ok, unreadable := st.pending()
-	h, left := st.handover()
-	hand, handing := r.(Handover)
-	due := left && h.due(st)
-	switch {
-	case unreadable != nil:
-		err = unreadable
-	// What is about to be given up was asked for by one that is ended before.
-	case handing && ok && (due || left && h.Restore != "" && hand.Boot):
-		return m.recoverPending(ctx, Options{Step: o.Step}, hand.Boot)
-	case !handing && ok && (rec.Kind == "share-restore" || rec.Kind == "handover" && !due):
-		res, err = m.recoverPending(ctx, Options{Step: o.Step}, true)
-		if _, waits, e := m.journal(st.root).Load(ctx); err == nil || e == nil && !waits {
-			return res, err
-		}
-	}
-	if err != nil {
-		res.Notes = append(res.Notes, fmt.Sprintf("an interrupted operation is left to snapbe recover: %v", err))
-	}
-	return res, nil
 }

@@ -67,7 +67,7 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	if len(of) > 0 {
-		args.UUID, args.Pools = b.UUID, zonePools(args.Roots, of)
+		args.UUID, args.Pools, args.Spare = b.UUID, zonePools(args.Roots, of), m.spared(st, nil)
 	}
 	plan := Plan{root: st.root, Title: what, Notes: notes}
 	for i := range args.names() {

@@ -33,11 +33,12 @@ type syncing struct {
 	lacks []string
 	// zone is the name where this is the sync of a zone, share tells that it has
 	// one of its own. zones are those that go along with a host's, zoneNotes tell
-	// of others.
-	zone      string
-	share     bool
-	zones     []*syncing
-	zoneNotes []string
+	// of others; zonesAlone tells that the host has its part already.
+	zone       string
+	share      bool
+	zones      []*syncing
+	zoneNotes  []string
+	zonesAlone bool
 }
 
 // earlyUnits is where they are when they are enabled.

@@ -9,11 +9,18 @@ import (
 	"snapbe/zones"
 )
 
+// parts are the syncs of the host, unless that has its part already, and of zones.
+func (s *syncing) parts() []*syncing {
+	if s.zonesAlone {
+		return s.zones
+	}
+	return append([]*syncing{s}, s.zones...)
+}
+
 // sides are the root datasets that a sync is about, those of the zones too.
-func (s *syncing) sides() []string {
-	roots := []string{s.source.Dataset, s.target.Dataset}
-	for _, z := range s.zones {
-		roots = append(roots, z.source.Dataset, z.target.Dataset)
+func (s *syncing) sides() (roots []string) {
+	for _, x := range s.parts() {
+		roots = append(roots, x.source.Dataset, x.target.Dataset)
 	}
 	return roots
 }
@@ -35,7 +42,7 @@ func (m *Manager) tellPoints(ctx context.Context, s *syncing, snap string, after
 		return err
 	}
 	var changes []zfs.Change
-	for _, x := range append([]*syncing{s}, s.zones...) {
+	for _, x := range s.parts() {
 		if parseSyncPoint(x.source.synced).Snap == snap || parseSyncPoint(x.target.synced).Snap == snap {
 			continue // it was told before a power cut
 		}
