@@ -21,7 +21,7 @@ func (m *Manager) planLeft(ctx context.Context, st *state, h handover) (*operati
 		notes = append(notes, st.stillLeft(handover{From: h.From, To: h.To, Left: args.Absent}))
 	}
 	if len(args.Only) == 0 {
-		return &operation{verb: what, plan: Plan{root: st.root, Title: what, Notes: notes}, result: Result{Notes: notes}}, nil
+		return &operation{verb: what, plan: Plan{root: st.root, Title: what}, result: Result{Notes: notes}}, nil
 	}
 	if source, ok := st.byUUID(h.From); ok {
 		args.Source = source.Dataset

@@ -87,7 +87,12 @@ func TestZoneOfAnotherBE(t *testing.T) {
 	assert.Equal(t, "rpool/zones/web/ROOT/zbe-1", zoneRoot(w, "web"))
 	assert.Empty(t, zoneRoot(w, "late"))
 	assert.Equal(t, []string{"late"}, w.Zones.Withheld())
-	assert.Contains(t, res.Plan.Notes, `the zone "late" has no root in "new": it has no active zone BE`)
+	const said = `the zone "late" has no root in "new", and does not start: snapbe zone attach late gives it one; what is in /var/lib/machines/late, such as the machine from before it was a zone, is moved away first`
+	assert.Contains(t, res.Plan.Notes, said)
+	assert.Contains(t, status(t, w).Problems, said)
+	do(t, w, be.ZoneAttach{Name: "late"})
+	assert.NotContains(t, status(t, w).Problems, said)
+	assert.Empty(t, w.Zones.Withheld())
 }
 
 func TestCreateRefusesZones(t *testing.T) {

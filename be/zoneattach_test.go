@@ -175,10 +175,19 @@ func TestZoneAttachBesideAMachine(t *testing.T) {
 	do(t, w, be.Create{Name: "old"})
 	do(t, w, be.ZoneAdopt{Name: "mail"})
 	w.Host.Boot("rpool/ROOT/old")
+	const said = `the zone "mail" has no root in "old", and does not start: snapbe zone attach mail gives it one; what is in /var/lib/machines/mail, such as the machine from before it was a zone, is moved away first`
+	assert.Contains(t, do(t, w, be.ZoneMount{}).Plan.Notes, said)
+	assert.Contains(t, status(t, w).Problems, said)
 	refused(t, w, be.ZoneAttach{Name: "mail"}, refusal{be.Failed, `attach the zone "mail": /var/lib/machines/mail is not empty`,
 		"move away what is in it, such as the machine as it was before it became a zone"})
 	assert.Equal(t, "a letter\n", w.File("rpool/ROOT/old", "var/lib/machines/mail/srv/letter"))
 	assert.Equal(t, "a letter\n", w.File("rpool/zones/mail/ROOT/zbe", "srv/letter"))
+
+	machines := filepath.Join(w.ZFS.Dir("rpool/ROOT/old"), "var/lib/machines")
+	require.NoError(t, os.Rename(filepath.Join(machines, "mail"), filepath.Join(machines, "old-mail")))
+	do(t, w, be.ZoneAttach{Name: "mail"})
+	isZone(t, w, "mail", "rpool/zones/mail/ROOT/zbe-1", "old")
+	assert.Empty(t, status(t, w).Problems)
 }
 
 // TestZoneMountGoesOn: a zone that cannot be mounted is named and withheld, and the

@@ -32,7 +32,12 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if !ok || len(st.zoneRoots) == 0 {
 		return op, nil
 	}
-	active, notes := m.activeZones(st, b)
+	active, notes := m.activeZones(st, b), []string(nil)
+	for _, z := range st.zones {
+		if problem := m.zoneProblem(z, b); problem != "" {
+			notes = append(notes, problem)
+		}
+	}
 	for _, root := range st.zonesAbsent {
 		notes = append(notes, fmt.Sprintf("the zones below %s are not there", root))
 	}
