@@ -220,6 +220,15 @@ var crashCases = []crashCase{
 	{"zone failback", upgraded, be.ZoneFailback{Name: "web"}, false},
 	{"zone clone", zoned, be.ZoneClone{From: "web", Name: "web2"}, false},
 	{"zone destroy orphans", manyOrphans, be.ZoneDestroyOrphans{Snapshots: true}, false},
+	{"zone destroy", func(t *testing.T, w *betest.World) {
+		syncedZones(t, w)
+		zoneShares(t, w)
+		w.Host.Boot(w.Host.Running)
+		do(t, w, be.ZoneMount{})
+		do(t, w, be.ShareSnapshot{Name: "mine", Zone: "web"})
+		do(t, w, be.ZoneClone{From: "web", Name: "web2"})
+		w.Zones.Settings = map[string]string{"web": "mine"}
+	}, be.ZoneDestroy{Name: "web", Snapshots: true}, false},
 	{"destroy one with snapshots of the share", func(t *testing.T, w *betest.World) {
 		shared(t, w)
 		do(t, w, be.Create{Name: "be-2"})
