@@ -88,7 +88,7 @@ func (m *Manager) rebuild(st *state, rec journal.Record, boot bool) (op *operati
 		})
 	case "handover":
 		op, err = build(rec, func(a handoverArgs) *operation {
-			a.boot = boot
+			a.boot, a.recovering = boot, true
 			return m.handoverOperation(st, rec.ID, a, nil)
 		})
 	case "share":

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -181,7 +180,7 @@ func (m *Manager) addZoneSync(op *operation, id string, args syncArgs, s *syncin
 			of, err := m.zonesOf(ctx, args.To)
 			for _, z := range of {
 				if err == nil {
-					err = m.unsync(ctx, op, id, z.Dataset, args.Snap, args.ZoneMost)
+					err = m.unsync(ctx, op, id, args, z.Dataset, args.ZoneMost)
 				}
 			}
 			return err
@@ -241,15 +240,6 @@ func (m *Manager) zonesOf(ctx context.Context, uuids ...string) (of []zones.BE, 
 		}
 	}
 	return of, nil
-}
-
-// zoneContainers are the datasets that all zones lie in.
-func (m *Manager) zoneContainers(ctx context.Context) ([]string, error) {
-	st, err := m.readAll(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(st.zoneRoots, func(root string) bool { return slices.Contains(st.zonesAbsent, root) }), nil
 }
 
 // varDir is the directory of /var that a path lies in, "" for any other path.

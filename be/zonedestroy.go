@@ -166,7 +166,7 @@ func (m *Manager) zoneDestroyOperation(id string, args zoneDestroyArgs, of []zon
 func (m *Manager) destroyZonepath(ctx context.Context, op *operation, args zoneDestroyArgs) error {
 	rem, err := m.removalOf(ctx, []string{args.Dataset}, args.Upto, destroyArgs{All: args.All, recovering: args.recovering}, op.verb)
 	if err == nil && len(rem.Datasets) > 0 {
-		err = m.sys.ZFS.Destroy(ctx, rem.Removal)
+		err = m.remove(ctx, rem)
 	} else if err == nil {
 		op.result.Notes = append(op.result.Notes, rem.notes...)
 	}

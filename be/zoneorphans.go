@@ -205,7 +205,7 @@ func (m *Manager) destroyOrphans(ctx context.Context, op *operation, id string, 
 		}
 		rem, err := m.removalOf(ctx, []string{o.Dataset}, args.Upto, destroyArgs{All: args.All, also: datasetsOf(of), recovering: args.recovering}, op.verb)
 		if err == nil && len(rem.Datasets) > 0 {
-			err = m.sys.ZFS.Destroy(ctx, rem.Removal)
+			err = m.remove(ctx, rem)
 		} else if err == nil {
 			op.result.Notes = append(op.result.Notes, rem.notes...)
 			err = m.sys.ZFS.Set(ctx, marks("", o.Dataset))
