@@ -209,7 +209,7 @@ func (st *state) givenUp(args activateArgs) (notes []string) {
 		return nil
 	}
 	if run, _ := st.running(); h.From != "" && h.From != run.UUID {
-		notes = append(notes, fmt.Sprintf("gives up what changed last in %s and is not in %s yet, such as locks of accounts", st.nameOf(h.From), st.nameOf(h.To)))
+		notes = append(notes, fmt.Sprintf("gives up what changed last in %s and is not in %s yet, such as locks of accounts", st.leftIn(h), st.nameOf(h.To)))
 	}
 	if h.Restore != "" && h.Restore != args.Restore {
 		notes = append(notes, "the share no longer goes back to "+h.Restore+" at the next boot; snapbe share restore "+h.Restore+" does it now")
@@ -234,8 +234,10 @@ func (st *state) previousFor(b BE) string {
 	if run, ok := st.running(); ok && run.Name != b.Name {
 		return run.UUID
 	}
-	if old := st.props.Local(propPrevious); old != b.UUID {
-		return old
+	for _, old := range []string{st.props.Local(propPrevious), st.props.Local(propDefault)} {
+		if old != b.UUID {
+			return old
+		}
 	}
 	return ""
 }
@@ -374,7 +376,8 @@ func (m *Manager) giveUUID(args activateArgs) journal.Step {
 	return journal.Step{
 		Name: "give it a UUID",
 		Do: func(ctx context.Context) error {
-			// What its source had taken over was sent along, and may not be in it.
+			// What its source had taken over was sent along, and may not be in it; what
+			// its snapshots tell is.
 			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}, Inherit: []string{propSynced, propHad}}})
 		},
 		Undo: then(func(ctx context.Context) error { return m.sys.ZFS.Set(ctx, []zfs.Change{was}) }, m.undoMenu),

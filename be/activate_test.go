@@ -46,7 +46,7 @@ func TestActivateAndFailback(t *testing.T) {
 	for name, steps := range map[string][]step{
 		"there and back": {{activate("a"), "a", "debian"}, {nil, "a", "debian"}, {be.Failback{}, "debian", "a"}, {nil, "debian", "a"},
 			{be.Failback{}, "a", "debian"}, {nil, "a", "debian"}},
-		"the running one cancels": {{activate("a"), "a", "debian"}, {activate("debian"), "debian", ""}, {nil, "debian", ""}},
+		"the running one cancels": {{activate("a"), "a", "debian"}, {activate("debian"), "debian", "a"}, {nil, "debian", "a"}},
 		"another before the reboot": {{activate("a"), "a", "debian"}, {activate("b"), "b", "debian"}, {nil, "b", "debian"},
 			{be.Failback{}, "debian", "b"}},
 		"failback and once more, without a reboot": {{activate("a"), "a", "debian"}, {nil, "a", "debian"}, {be.Failback{}, "debian", "a"},

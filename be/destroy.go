@@ -215,9 +215,6 @@ func (m *Manager) removalOf(ctx context.Context, roots []string, bound uint64, a
 		return removal{}, err
 	}
 	t := taking{m: m, roots: roots, args: args, what: what, snaps: map[string][]zfs.Dataset{}}
-	if err := t.lookWanted(ctx, ds); err != nil {
-		return removal{}, err
-	}
 	for _, d := range ds {
 		made := txg(d)
 		if made > bound {
@@ -230,6 +227,9 @@ func (m *Manager) removalOf(ctx context.Context, roots []string, bound uint64, a
 		if name, _, ok := splitName(d.Name); ok {
 			t.snaps[name] = append(t.snaps[name], d)
 		}
+	}
+	if err := t.lookWanted(ctx, ds); err != nil {
+		return removal{}, err
 	}
 	for _, d := range ds {
 		if d.Kind == zfs.Snapshot {
@@ -247,6 +247,14 @@ func (m *Manager) removalOf(ctx context.Context, roots []string, bound uint64, a
 	}
 	t.rem.Datasets = append(bottomUp(t.gone), t.after...)
 	return t.rem, nil
+}
+
+// remove destroys, when what others have of it is told by what stays.
+func (m *Manager) remove(ctx context.Context, rem removal) error {
+	if err := m.retell(ctx, rem.Datasets); err != nil {
+		return err
+	}
+	return m.sys.ZFS.Destroy(ctx, rem.Removal)
 }
 
 // taking is a removal being worked out.
@@ -296,15 +304,24 @@ func (t *taking) dataset(d zfs.Dataset) error {
 	return nil
 }
 
-// lookWanted reads what is wanted, where a sync point is among what may go.
+// lookWanted reads what is wanted when the snapshots that no promotion brings
+// elsewhere have gone, where a sync point is among what may go.
 func (t *taking) lookWanted(ctx context.Context, ds []zfs.Dataset) (err error) {
-	if slices.ContainsFunc(ds, func(d zfs.Dataset) bool {
+	if !slices.ContainsFunc(ds, func(d zfs.Dataset) bool {
 		_, snap, _ := splitName(d.Name)
 		_, origin, _ := splitName(d.Value("origin"))
-		return strings.HasPrefix(snap, syncPrefix) || strings.HasPrefix(origin, syncPrefix)
+		return isPoint(snap) || isPoint(origin)
 	}) {
-		t.wanted, err = t.m.wantedWithout(ctx, t.goes)
+		return nil
 	}
+	lost := map[string]bool{}
+	for _, snaps := range t.snaps {
+		at, _ := youngestOrigin(snaps, t.stays)
+		for _, s := range snaps[at+1:] {
+			lost[s.Value("guid")] = true
+		}
+	}
+	t.wanted, err = t.m.wantedWithout(ctx, t.goes, func(s zfs.Dataset) bool { return lost[s.Value("guid")] })
 	return err
 }
 
@@ -437,7 +454,7 @@ func (m *Manager) destroyOperation(id string, args destroyArgs, mounted []mount.
 				op.result.Notes = append(op.result.Notes, rem.notes...)
 				return err
 			}
-			return m.sys.ZFS.Destroy(ctx, rem.Removal)
+			return m.remove(ctx, rem)
 		}})
 	}
 	if args.Zones {
@@ -500,7 +517,7 @@ func (m *Manager) planDestroySnapshot(ctx context.Context, st *state, b BE, snap
 		return nil, err
 	}
 	if len(of) > 0 {
-		args.UUID, args.Pools = b.UUID, zonePools(args.Roots, of)
+		args.UUID, args.Pools, args.Spare = b.UUID, zonePools(args.Roots, of), m.spared(st, nil)
 	}
 	op := m.destroySnapshotOperation(m.sys.UUID(), args)
 	op.verb = what
@@ -535,7 +552,7 @@ func (m *Manager) zonesWithSnapshot(ctx context.Context, st *state, b BE, snap s
 	if err := m.readZones(ctx, st); err != nil {
 		return nil, nil, err
 	}
-	of, notes := m.followers(st, b.UUID, b.Name, nil)
+	of, notes := m.followers(st, b.UUID, b.Name, nil, nil)
 	with, lacking, err := m.haveSnapshot(ctx, of, snap)
 	return with, append(notes, lacking...), err
 }

@@ -60,9 +60,9 @@ func TestDestroyPartlyMounted(t *testing.T) {
 		t.Run(part, func(t *testing.T) {
 			w := split(t, "opt")
 			do(t, w, be.Create{Name: "be-2"})
-			require.NoError(t, w.Host.Attach(tree(part), "/mnt/part"))
-			refused(t, w, be.Destroy{Name: "be-2"}, refusal{be.Busy, `destroy "be-2": ` + part + " is mounted at /mnt/part",
-				"umount /mnt/part, or -f"})
+			require.NoError(t, w.Host.Attach(tree(part), "/mnt"))
+			refused(t, w, be.Destroy{Name: "be-2"}, refusal{be.Busy, `destroy "be-2": ` + part + " is mounted at /mnt",
+				"umount /mnt, or -f"})
 			do(t, w, be.Destroy{Name: "be-2", Force: true})
 			assert.Equal(t, []string{"debian"}, names(t, w))
 		})

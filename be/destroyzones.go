@@ -82,7 +82,7 @@ func (m *Manager) destroyZonesStep(op *operation, args destroyArgs) journal.Step
 func (m *Manager) destroyRoots(ctx context.Context, op *operation, roots []string, args destroyArgs) error {
 	rem, err := m.removalOf(ctx, roots, args.zonesUpto(), args, op.verb)
 	if err == nil && len(rem.Datasets) > 0 {
-		err = m.sys.ZFS.Destroy(ctx, rem.Removal)
+		err = m.remove(ctx, rem)
 	}
 	_, refused := errors.AsType[*Error](err)
 	refused = refused || zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents)

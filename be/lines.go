@@ -50,7 +50,7 @@ type lines struct {
 	guids  map[string]zfs.Dataset
 }
 
-var lineProps = []string{"guid", "createtxg", "origin", "clones", "userrefs", propOp, propHad}
+var lineProps = []string{"guid", "createtxg", "creation", "origin", "clones", "userrefs", propOp, propHad}
 
 // lines reads them: one process, and one more where a BE comes from something that
 // is none.
@@ -124,24 +124,27 @@ func (l *lines) of(dataset string) (line []zfs.Dataset) {
 func (l *lines) upTo(s zfs.Dataset) []zfs.Dataset {
 	line := l.of(parent(s.Name))
 	i := slices.IndexFunc(line, func(x zfs.Dataset) bool { return x.Name == s.Name })
-	return line[max(i, 0):]
+	if i < 0 {
+		return nil
+	}
+	return line[i:]
 }
 
 // point is the snapshot of the sync point that a BE has taken over; it has no name
-// where there is none, or where that has gone. What was left on the other side of a
-// handover was not taken over.
+// where there is none, or where that has gone.
 func (l *lines) point(st *state, b BE) (s zfs.Dataset) {
 	p := parseSyncPoint(b.synced)
-	if from, ok := st.byUUID(p.From); ok && !p.Back {
+	if from, ok := st.byUUID(p.From); ok {
 		s = snapshotIn(l.of(from.Dataset), p.Snap)
 	}
 	return s
 }
 
 // facts are those of a BE, with its sync point and what that had taken over, each
-// only where no other one tells it.
+// only where no other one tells it. One that another tool made, or that was
+// received, has those of the snapshots that it comes from.
 func (l *lines) facts(st *state, b BE) facts {
-	all := slices.Clone(b.had)
+	all := slices.Concat(b.had, hadIn(l.of(b.Dataset)))
 	if p := l.point(st, b); p.Name != "" {
 		all = append(append(all, parseFacts(p.Local(propHad))...), p.Value("guid"))
 	}
@@ -179,6 +182,17 @@ func (l *lines) least(b BE, all facts) (f facts) {
 
 // has are all snapshots whose content a BE has, by GUID.
 func (l *lines) has(st *state, b BE) map[string]zfs.Dataset {
+	return l.content(l.of(b.Dataset), l.facts(st, b))
+}
+
+// hasAt are those whose content a snapshot has.
+func (l *lines) hasAt(s zfs.Dataset) map[string]zfs.Dataset {
+	line := l.upTo(s)
+	return l.content(line, hadIn(line))
+}
+
+// content is what a line holds, and what facts tell.
+func (l *lines) content(line []zfs.Dataset, f facts) map[string]zfs.Dataset {
 	all := map[string]zfs.Dataset{}
 	take := func(line []zfs.Dataset) {
 		for _, s := range line {
@@ -187,8 +201,8 @@ func (l *lines) has(st *state, b BE) map[string]zfs.Dataset {
 			}
 		}
 	}
-	take(l.of(b.Dataset))
-	for _, guid := range l.facts(st, b) {
+	take(line)
+	for _, guid := range f {
 		take(l.upTo(l.guids[guid]))
 	}
 	return all
@@ -196,8 +210,11 @@ func (l *lines) has(st *state, b BE) map[string]zfs.Dataset {
 
 // hadAt are the facts of a BE when a snapshot of it was made: as that says, or
 // those of the youngest one before it that does, since they only grow.
-func (l *lines) hadAt(snapshot string) facts {
-	for _, s := range l.upTo(zfs.Dataset{Name: snapshot}) {
+func (l *lines) hadAt(snapshot string) facts { return hadIn(l.upTo(zfs.Dataset{Name: snapshot})) }
+
+// hadIn are the facts at the end of a line, which comes youngest first.
+func hadIn(line []zfs.Dataset) facts {
+	for _, s := range line {
 		if text := s.Local(propHad); text != "" {
 			return parseFacts(text)
 		}

@@ -34,6 +34,9 @@ func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error)
 	for _, st := range of {
 		old = append(old, l.old(st)...)
 	}
+	if err := m.setAll(ctx, l.handOn(old)); err != nil {
+		return nil, err
+	}
 	return m.dropPoints(ctx, old)
 }
 
@@ -117,41 +120,127 @@ func (l *lines) settle(st *state) (changes []zfs.Change) {
 }
 
 // wanted are the snapshots that the facts and sync points of BEs name, by GUID; of
-// those BEs that stay.
-func (l *lines) wanted(st *state, stays func(BE) bool) map[string]bool {
-	all := map[string]bool{}
+// those BEs that stay, and when the snapshots that go are no more.
+func (l *lines) wanted(st *state, stays func(BE) bool, goes func(zfs.Dataset) bool) map[string]bool {
+	all, names := map[string]bool{}, map[string]bool{}
+	want := func(b BE, f facts) {
+		for _, guid := range l.told(b.Dataset, f, goes) {
+			all[guid] = true
+			_, snap, _ := splitName(l.guids[guid].Name)
+			names[snap] = true
+		}
+	}
 	for _, b := range st.bes {
 		if !stays(b) {
 			continue
 		}
-		for _, guid := range l.facts(st, b) {
-			all[guid] = true
-		}
+		want(b, l.facts(st, b))
 		for _, s := range l.snaps[b.Dataset] { // what one can go back to, or clone
-			if _, snap, _ := splitName(s.Name); !strings.HasPrefix(snap, syncPrefix) {
-				for _, guid := range parseFacts(s.Local(propHad)) {
-					all[guid] = true
-				}
+			if _, snap, _ := splitName(s.Name); !isPoint(snap) {
+				want(b, parseFacts(s.Local(propHad)))
 			}
 		}
-		p := parseSyncPoint(b.synced)
-		if from, ok := st.byUUID(p.From); ok {
-			all[snapshotIn(l.of(from.Dataset), p.Snap).Value("guid")] = true
+	}
+	for _, b := range st.bes {
+		for _, s := range l.snaps[b.Dataset] { // what a target was then
+			if _, snap, _ := splitName(s.Name); strings.HasPrefix(snap, takenPrefix) && names[syncPrefix+strings.TrimPrefix(snap, takenPrefix)] {
+				all[s.Value("guid")] = true
+			}
 		}
 	}
 	return all
 }
 
+// told are facts of a dataset that stay true, and can be seen, when snapshots go: for
+// each one of these there is the youngest of those before it that stay. What the
+// dataset comes from itself needs no telling.
+func (l *lines) told(dataset string, f facts, goes func(zfs.Dataset) bool) (staying facts) {
+	own := l.of(dataset)
+	for _, guid := range f {
+		s, ok := l.guids[guid]
+		if !ok {
+			continue
+		}
+		for _, older := range l.upTo(s) {
+			if in(own, older) {
+				break
+			}
+			if !goes(older) {
+				staying = append(staying, older.Value("guid"))
+				break
+			}
+		}
+	}
+	return staying
+}
+
+// retell adds to the facts of each BE and snapshot, before snapshots go, what tells
+// them afterwards.
+func (m *Manager) retell(ctx context.Context, going []string) error {
+	st, err := m.readAll(ctx)
+	if err != nil {
+		return err
+	}
+	of := st.withZoneStates()
+	l, err := m.lines(ctx, of...)
+	if err != nil {
+		return err
+	}
+	goes := func(s zfs.Dataset) bool { return slices.Contains(going, s.Name) }
+	var changes []zfs.Change
+	tell := func(name string, f facts) {
+		dataset, _, _ := splitName(name)
+		more := slices.DeleteFunc(l.told(dataset, f, goes), func(guid string) bool { return slices.Contains(f, guid) })
+		if len(more) > 0 {
+			changes = append(changes, setHad(name, slices.Concat(more, f)))
+		}
+	}
+	for _, st := range of {
+		for _, b := range st.bes {
+			tell(b.Dataset, l.facts(st, b))
+			for _, s := range l.snaps[b.Dataset] {
+				if !goes(s) {
+					tell(s.Name, parseFacts(s.Local(propHad)))
+				}
+			}
+		}
+	}
+	return m.setAll(ctx, changes)
+}
+
+// handOn gives the facts of snapshots that go to those that were made next, where
+// they have none: snapshots of users and of other tools.
+func (l *lines) handOn(going []string) (changes []zfs.Change) {
+	for _, snaps := range l.snaps {
+		var left facts
+		for _, s := range snaps {
+			switch text := s.Local(propHad); {
+			case slices.Contains(going, s.Name):
+				if text != "" {
+					left = parseFacts(text)
+				}
+			case text == "" && left != nil:
+				changes = append(changes, setHad(s.Name, left))
+				left = nil
+			default:
+				left = nil
+			}
+		}
+	}
+	slices.SortFunc(changes, func(a, b zfs.Change) int { return strings.Compare(a.Dataset, b.Dataset) })
+	return changes
+}
+
 // old are the sync points that nothing names, wherever a promotion has brought them.
 func (l *lines) old(st *state) (old []string) {
-	wanted := l.wanted(st, func(BE) bool { return true })
+	wanted := l.wanted(st, func(BE) bool { return true }, func(zfs.Dataset) bool { return false })
 	for _, b := range st.bes {
 		if b.Unfinished != "" {
 			continue
 		}
 		for _, s := range l.snaps[b.Dataset] {
 			_, snap, _ := splitName(s.Name)
-			ours := strings.HasPrefix(snap, syncPrefix) && s.Local(propOp) != ""
+			ours := isPoint(snap) && s.Local(propOp) != ""
 			if ours && !wanted[s.Value("guid")] && s.Value("clones") == "" && number(s.Value("userrefs")) == 0 {
 				old = append(old, s.Name)
 			}
@@ -161,7 +250,7 @@ func (l *lines) old(st *state) (old []string) {
 }
 
 // wantedWithout are the snapshots that BEs name which are not below what goes.
-func (m *Manager) wantedWithout(ctx context.Context, goes func(dataset string) bool) (map[string]bool, error) {
+func (m *Manager) wantedWithout(ctx context.Context, goes func(dataset string) bool, snapshots func(zfs.Dataset) bool) (map[string]bool, error) {
 	st, err := m.readAll(ctx)
 	if err != nil {
 		return nil, err
@@ -173,7 +262,7 @@ func (m *Manager) wantedWithout(ctx context.Context, goes func(dataset string) b
 		return nil, err
 	}
 	for _, st := range of {
-		maps.Copy(all, l.wanted(st, func(b BE) bool { return !goes(b.Dataset) }))
+		maps.Copy(all, l.wanted(st, func(b BE) bool { return !goes(b.Dataset) }, snapshots))
 	}
 	return all, nil
 }

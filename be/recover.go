@@ -88,7 +88,7 @@ func (m *Manager) rebuild(st *state, rec journal.Record, boot bool) (op *operati
 		})
 	case "handover":
 		op, err = build(rec, func(a handoverArgs) *operation {
-			a.boot = boot
+			a.boot, a.recovering = boot, true
 			return m.handoverOperation(st, rec.ID, a, nil)
 		})
 	case "share":
@@ -117,7 +117,7 @@ func (m *Manager) rebuild(st *state, rec journal.Record, boot bool) (op *operati
 			a.recovering = true
 			return m.rollbackOperation(rec.ID, a)
 		})
-	case "zone-adopt", "zone-attach", "zone-attach-clone", "zone-failback", "zone-clone", "zone-destroy-orphans":
+	case "zone-adopt", "zone-attach", "zone-attach-clone", "zone-failback", "zone-clone", "zone-destroy-orphans", "zone-destroy":
 		op, err = m.rebuildZone(rec)
 	case "init":
 		op, err = build(rec, func(a initArgs) *operation { return m.initOperation(rec.ID, a) })
@@ -150,6 +150,11 @@ func (m *Manager) rebuildZone(rec journal.Record) (*operation, error) {
 		return build(rec, func(a takeArgs) *operation {
 			a.recovering = true
 			return m.takeOperation(rec.ID, a)
+		})
+	case "zone-destroy":
+		return build(rec, func(a zoneDestroyArgs) *operation {
+			a.recovering = true
+			return m.zoneDestroyOperation(rec.ID, a, nil)
 		})
 	case "zone-destroy-orphans":
 		return build(rec, func(a orphanArgs) *operation {

@@ -17,7 +17,7 @@ type remembered struct {
 }
 
 // rememberedProps are what the base of a sync and its trees are found by.
-var rememberedProps = slices.Concat(treeProps, []string{"guid", "createtxg", "origin", "type", "clones", "userrefs", "used", propOp, propHad})
+var rememberedProps = slices.Concat(treeProps, []string{"guid", "createtxg", "creation", "origin", "type", "clones", "userrefs", "used", propOp, propHad})
 
 // remember is a Manager that knows all below the roots as it is now: one process,
 // however much is then read. It is for reading alone.

@@ -58,6 +58,10 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b.Default {
 		return nil, refuse(Busy, "snapbe activate another one first", "%s: %q is the one that boots next", what, name)
 	}
+	if h, ok := st.handover(); ok && b.UUID != "" && h.From == b.UUID {
+		return nil, refuse(Busy, fmt.Sprintf("boot %s first, or activate another one", st.nameOf(h.To)),
+			"%s: what changed last in it is still to be synced to %s, when that boots", what, st.nameOf(h.To))
+	}
 	if err := st.refuseMounted(m.withFollowers(b), what, ""); err != nil {
 		return nil, err
 	}
@@ -67,7 +71,7 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	if len(of) > 0 {
-		args.UUID, args.Pools = b.UUID, zonePools(args.Roots, of)
+		args.UUID, args.Pools, args.Spare = b.UUID, zonePools(args.Roots, of), m.spared(st, nil)
 	}
 	plan := Plan{root: st.root, Title: what, Notes: notes}
 	for i := range args.names() {
@@ -203,6 +207,9 @@ func (m *Manager) rollbackOperation(id string, args rollbackArgs) *operation {
 			}
 			l, err := m.rollbackList(ctx, i, args, what)
 			if err != nil {
+				return err
+			}
+			if err := m.retell(ctx, l.goes); err != nil {
 				return err
 			}
 			return m.sys.ZFS.Rollback(ctx, l.to, l.goes)

@@ -77,9 +77,9 @@ func TestRollbackPartlyMounted(t *testing.T) {
 	w := split(t)
 	do(t, w, be.Create{Name: "be-2"})
 	do(t, w, be.Create{Name: "be-2@mine"})
-	require.NoError(t, w.Host.Attach(tree("bpool/BOOT/be-2"), "/mnt/part"))
+	require.NoError(t, w.Host.Attach(tree("bpool/BOOT/be-2"), "/mnt"))
 	refused(t, w, be.Rollback{Name: "be-2@mine"}, refusal{be.Busy,
-		`roll back to "be-2@mine": bpool/BOOT/be-2 is mounted at /mnt/part`, "umount /mnt/part"})
+		`roll back to "be-2@mine": bpool/BOOT/be-2 is mounted at /mnt`, "umount /mnt"})
 }
 
 // A snapshot that appears after the user agreed to the plan is not lost.

@@ -67,7 +67,7 @@ func (r ShareInit) planZone(ctx context.Context, m *Manager, st *state) (*operat
 	}
 	args.Dirs = strings.Join(append(dirs, l.added...), " ")
 	op := m.zoneShareOperation(m.sys.UUID(), args)
-	if !args.New && len(l.added) == 0 && !l.unplaced {
+	if !args.New && len(l.added) == 0 && !l.unplaced && !m.shareHidden(st, z) {
 		op.steps = nil
 	}
 	op.plan.root = st.root
@@ -152,16 +152,6 @@ func newZoneDirs(t *treecopy.Tree, dirs, wanted []string, what string) (added []
 	return added, nil
 }
 
-// zoneVar shows f the root of a zone with its /var and /etc; t is all of its tree.
-func (m *Manager) zoneVar(ctx context.Context, root zones.BE, readOnly bool, f func(*treecopy.Tree, mount.Tree) error) error {
-	t, err := m.tree(ctx, BE{Dataset: root.Dataset})
-	if err != nil {
-		return err
-	}
-	part := slices.DeleteFunc(slices.Clone(t), func(e mount.Entry) bool { return e.Dir != "." && e.Dir != "var" && e.Dir != "etc" })
-	return m.viewTree(part, readOnly, func(tree *treecopy.Tree) error { return f(tree, t) })
-}
-
 // refuseZoneKey is refuseOtherKey for a zone.
 func (m *Manager) refuseZoneKey(ctx context.Context, root zones.BE, z zones.Zone, what string) error {
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{z.Dataset, root.Dataset}, Props: []string{"encryptionroot"}})
@@ -201,7 +191,7 @@ func (m *Manager) zoneShareOperation(id string, args zoneShareArgs) *operation {
 	})
 	named := len(op.steps)
 	op.add(journal.Step{Name: "place them in each of its active roots", Final: true, Do: func(ctx context.Context) error {
-		if err := m.refuseUp(ctx, args.Zone, verb); err != nil {
+		if up, err := args.later(ctx, m, op); err != nil || up {
 			return err
 		}
 		notes, err := m.placeZone(ctx, args)
@@ -212,6 +202,9 @@ func (m *Manager) zoneShareOperation(id string, args zoneShareArgs) *operation {
 		return err
 	}})
 	op.add(journal.Step{Name: "mount its root again, with the share", Final: true, Do: func(ctx context.Context) error {
+		if up, err := args.later(ctx, m, op); err != nil || up {
+			return err
+		}
 		return m.remountZone(ctx, args.Zone)
 	}})
 	op.committed = func(ctx context.Context) (int, bool, error) {
@@ -226,6 +219,25 @@ func (m *Manager) zoneShareOperation(id string, args zoneShareArgs) *operation {
 	return op
 }
 
+// later refuses a zone that runs. A recovery leaves the rest to the next start of the
+// host, which does the same for every root (placeAll): nothing is to wait for a zone
+// that somebody has started since.
+func (a zoneShareArgs) later(ctx context.Context, m *Manager, op *operation) (up bool, err error) {
+	err = m.refuseUp(ctx, a.Zone, op.verb)
+	if told, ok := errors.AsType[*Error](err); !ok || !a.recovering || told.Code != Busy {
+		return false, err
+	}
+	op.late = &Error{Code: Busy, Text: op.verb, Err: errors.New("the zone runs, and goes on without it until the next start of the host"),
+		Hint: fmt.Sprintf("machinectl poweroff %s; snapbe share init --zone %s does it now", a.Zone, a.Zone)}
+	return true, nil
+}
+
+// shareHidden tells whether a zone's root is in its place without the zone's share.
+func (m *Manager) shareHidden(st *state, z zones.Zone) bool {
+	dir := m.sys.Zones.RootDir(z.Name)
+	return z.Share != "" && lastAt(st.mounts, dir).Dataset != "" && lastAt(st.mounts, dir+shareDir).Dataset != z.Share
+}
+
 // readZone is a zone as it is now.
 func (m *Manager) readZone(ctx context.Context, name string) (st *state, z zones.Zone, err error) {
 	if st, err = m.read(ctx); err == nil {
@@ -235,71 +247,4 @@ func (m *Manager) readZone(ctx context.Context, name string) (st *state, z zones
 		z, err = st.zone(name, "share")
 	}
 	return st, z, err
-}
-
-// placeZone makes the directories links in every active root; cut off anywhere, it
-// goes on from what it finds.
-func (m *Manager) placeZone(ctx context.Context, args zoneShareArgs) (notes []string, err error) {
-	st, z, err := m.readZone(ctx, args.Zone)
-	if err != nil {
-		return nil, err
-	}
-	for _, root := range st.activeRoots(z) {
-		err := m.zoneVar(ctx, root, false, func(tree *treecopy.Tree, all mount.Tree) error {
-			willBe, err := mountPoints(tree)
-			if err != nil {
-				return err
-			}
-			for _, e := range all[1:] {
-				willBe = append(willBe, "/"+e.Dir)
-			}
-			if _, err := tree.Lstat(shareDir[1:]); errors.Is(err, fs.ErrNotExist) {
-				if err := tree.Mkdir(shareDir[1:], treecopy.Info{Kind: treecopy.Dir, Mode: 0o755}); err != nil {
-					return err
-				}
-			}
-			mounted := func(name string) bool {
-				return slices.ContainsFunc(willBe, func(dir string) bool { return within(dir, "/"+name) })
-			}
-			return m.viewTree(mount.Tree{{Dataset: args.Share, Dir: "."}}, false, func(share *treecopy.Tree) error {
-				placed, err := sharedvar.Place(ctx, tree, share, strings.Fields(args.Dirs), mounted)
-				for _, p := range placed {
-					if p.Placement != sharedvar.Shared && p.Placement != sharedvar.Missing {
-						notes = append(notes, strings.TrimSpace(fmt.Sprintf("%s, /var/%s: %s %s", root.Dataset, p.Dir, p.Placement, p.Detail)))
-					}
-				}
-				return err
-			})
-		})
-		if err != nil {
-			return notes, err
-		}
-	}
-	return notes, nil
-}
-
-// remountZone mounts a zone's root anew, so that the share is in it. It is put
-// together out of sight: what a zone has for a path leads nowhere else.
-func (m *Manager) remountZone(ctx context.Context, name string) error {
-	st, z, err := m.readZone(ctx, name)
-	if err != nil {
-		return err
-	}
-	b, _ := st.running()
-	root, err := z.Active(b.UUID)
-	if errors.Is(err, zones.ErrNone) {
-		return nil // another boot environment was booted
-	} else if err != nil {
-		return err
-	}
-	dir := m.sys.Zones.RootDir(name)
-	if lastAt(st.mounts, dir).Dataset == root.Dataset {
-		if err := m.sys.Host.Detach(dir, false); err != nil {
-			return err
-		}
-		if st.mounts, err = m.sys.Host.Mounts(); err != nil {
-			return err
-		}
-	}
-	return m.mountZones(ctx, st, b, []zones.BE{root})
 }

@@ -48,7 +48,7 @@ func (r Create) planSnapshot(ctx context.Context, m *Manager, st *state) (*opera
 		return nil, err
 	}
 	if len(of) > 0 {
-		args.UUID, args.Only, args.Pools = b.UUID, r.Zones.Names, zonePools(args.Roots, of)
+		args.UUID, args.Only, args.Pools, args.Spare = b.UUID, r.Zones.Names, zonePools(args.Roots, of), m.spared(st, r.Zones.Names)
 	}
 	parts := args.together(args.Roots, of)
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: slices.Concat(parts...), Depth: -1,
@@ -96,7 +96,7 @@ func (m *Manager) snapshotZones(ctx context.Context, st *state, b BE, choice Zon
 	if len(strings.Join(choice.Names, `","`)) > journal.MaxRecord/2 {
 		return nil, nil, refuse(Invalid, "without --zone all zones go along", "%s: more zones are named than can be recorded", what)
 	}
-	of, notes = m.followers(st, b.UUID, b.Name, choice.Names)
+	of, notes = m.followers(st, b.UUID, b.Name, choice.Names, nil)
 	return of, notes, nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
+	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
 	"snapbe/zones"
 )
@@ -18,16 +20,43 @@ type withZonesArgs struct {
 	Only []string `json:"only,omitempty"`
 	// Pools are those of zones in which no root of the boot environment lies.
 	Pools []string `json:"pools,omitempty"`
+	// Spare are zones that do not follow, as spared has them.
+	Spare []string `json:"spare"`
+}
+
+// spared are the zones that do not follow. An operation that is recovered goes by
+// what was recorded: the configuration may be that of another boot environment, or
+// have changed. It is nil where there are more than can be recorded, and then the
+// configuration says it.
+func (m *Manager) spared(st *state, only []string) []string {
+	names := []string{}
+	for _, z := range st.zones {
+		if m.policy(z.Name) != ZoneFollows && (len(only) == 0 || slices.Contains(only, z.Name)) {
+			names = append(names, z.Name)
+		}
+	}
+	if len(strings.Join(names, `","`)) > journal.MaxRecord/4 {
+		return nil
+	}
+	return names
+}
+
+// follows tells whether a zone has a part in an operation that spares some.
+func (m *Manager) follows(zone string, spare []string) bool {
+	if spare == nil {
+		return m.policy(zone) == ZoneFollows
+	}
+	return !slices.Contains(spare, zone)
 }
 
 // followers are the active zone BEs of a boot environment in the zones that follow;
 // notes name the zones without one.
-func (m *Manager) followers(st *state, uuid, name string, only []string) (of []zones.BE, notes []string) {
+func (m *Manager) followers(st *state, uuid, name string, only, spare []string) (of []zones.BE, notes []string) {
 	for _, root := range st.zonesAbsent {
 		notes = append(notes, fmt.Sprintf("left out: the zones below %s are not there", root))
 	}
 	for _, z := range st.zones {
-		if m.policy(z.Name) != ZoneFollows || len(only) > 0 && !slices.Contains(only, z.Name) {
+		if !m.follows(z.Name, spare) || len(only) > 0 && !slices.Contains(only, z.Name) {
 			continue
 		}
 		b, err := z.Active(uuid)
@@ -92,7 +121,7 @@ func (m *Manager) parts(ctx context.Context, roots []string, a withZonesArgs) ([
 	if err != nil {
 		return nil, err
 	}
-	of, _ := m.followers(st, a.UUID, "", a.Only)
+	of, _ := m.followers(st, a.UUID, "", a.Only, a.Spare)
 	return a.together(roots, of), nil
 }
 

@@ -45,7 +45,9 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 		return s, err
 	}
 	s.Waits = st.waits()
-	if h, ok := st.handover(); ok && h.due(st) {
+	if h, ok := st.handover(); ok && h.due(st) && len(h.Left) > 0 {
+		s.Problems = append(s.Problems, st.stillLeft(h))
+	} else if ok && h.due(st) {
 		s.Problems = append(s.Problems, "what was left for the first boot of this boot environment is not done, and its synced files may be old: snapbe handover")
 	}
 	switch {
@@ -70,7 +72,10 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 // waits are what a boot is to do.
 func (st *state) waits() (lines []string) {
 	if h, ok := st.handover(); ok && !h.due(st) {
-		if h.From != "" {
+		switch {
+		case len(h.Left) > 0:
+			lines = append(lines, fmt.Sprintf("the next boot of %s takes over what changed last in %s", st.nameOf(h.To), st.leftIn(h)))
+		case h.From != "":
 			lines = append(lines, fmt.Sprintf("the first boot of %s takes over what changes in %s until then", st.nameOf(h.To), st.nameOf(h.From)))
 		}
 		if h.Restore != "" {

@@ -8,8 +8,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"snapbe/internal/journal"
 	"snapbe/internal/treecopy"
 	"snapbe/internal/zfs"
@@ -33,11 +31,12 @@ type syncing struct {
 	lacks []string
 	// zone is the name where this is the sync of a zone, share tells that it has
 	// one of its own. zones are those that go along with a host's, zoneNotes tell
-	// of others.
-	zone      string
-	share     bool
-	zones     []*syncing
-	zoneNotes []string
+	// of others; zonesAlone tells that the host has its part already.
+	zone       string
+	share      bool
+	zones      []*syncing
+	zoneNotes  []string
+	zonesAlone bool
 }
 
 // earlyUnits is where they are when they are enabled.
@@ -228,7 +227,7 @@ func (m *Manager) syncedOf(ctx context.Context, dataset string) (string, error) 
 func (m *Manager) addSync(op *operation, id string, args syncArgs, s *syncing) {
 	op.add(journal.Step{
 		Name: args.snapshotting(),
-		Do:   func(ctx context.Context) error { return m.snapshotSides(ctx, s, args.Snap, id, false) },
+		Do:   func(ctx context.Context) error { return m.snapshotSides(ctx, s, args.Snap, id, true) },
 		Undo: func(ctx context.Context) error {
 			return m.dropSides(ctx, id, args.Snap, args.Zones, args.Source, args.Target)
 		},
@@ -244,9 +243,16 @@ func (m *Manager) addSync(op *operation, id string, args syncArgs, s *syncing) {
 			op.result.Notes = append(op.result.Notes, s.after(report)...)
 			return nil
 		},
-		Undo: func(ctx context.Context) error { return m.unsync(ctx, op, id, args.Target, args.Snap, args.Most) },
+		Undo: func(ctx context.Context) error { return m.unsync(ctx, op, id, args, args.Target, args.Most) },
 	})
 	m.addZoneSync(op, id, args, s)
+	op.add(journal.Step{
+		Name: "snapshot what it has now",
+		Do:   func(ctx context.Context) error { return m.snapshotTaken(ctx, s.parts(), args.Snap, id) },
+		Undo: func(ctx context.Context) error {
+			return m.dropSides(ctx, id, takenName(args.Snap), args.Zones, args.Target)
+		},
+	})
 }
 
 func (a syncArgs) snapshotting() string {
@@ -284,42 +290,6 @@ func (s *syncing) zoneMost() (most uint64) {
 func (s *syncing) most() uint64 {
 	files := len(s.report.Items)
 	return uint64(2*s.report.Written) + uint64(files)<<16 + 8<<20
-}
-
-// unsync brings the target back to before. What another tool or user has got
-// hold of meanwhile, or has written to, stays as it is: each file of it is the
-// old or the new one.
-func (m *Manager) unsync(ctx context.Context, op *operation, id, target, snap string, most uint64) error {
-	mark, ok, err := m.snapshotMark(ctx, target+"@"+snap)
-	if err != nil || !ok || mark != id {
-		return err
-	}
-	named, err := m.named(ctx, snap, target)
-	if err != nil {
-		return err
-	}
-	names := make([]string, 0, len(named))
-	for _, s := range named {
-		names = append(names, s.Name)
-	}
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{target}, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"written"}})
-	if err != nil {
-		return err
-	}
-	var written uint64
-	for _, d := range ds {
-		written += number(d.Value("written"))
-	}
-	if written > most {
-		err = fmt.Errorf("more has been written there since: %s", humanize.IBytes(written))
-	} else {
-		err = m.sys.ZFS.Rollback(ctx, names, nil)
-	}
-	if written > most || zfs.Is(err, zfs.Dependents) || zfs.Is(err, zfs.Busy) {
-		op.result.Notes = append(op.result.Notes, fmt.Sprintf("files that were synced to %s stay so: %v", target, err))
-		return nil
-	}
-	return err
 }
 
 // dropStep takes away the snapshots that nothing needs any more.

@@ -43,7 +43,8 @@ func (s *syncing) withSides(ctx context.Context, snap string, readOnly bool, f f
 	}
 	show := s.view(source, true, &sides.Source, s.view(s.base.tree, true, &sides.Base,
 		s.view(s.base.origin, true, &sides.Origin, s.view(s.base.was, true, &sides.Was,
-			s.view(target, readOnly, &sides.Target, func() error { return f(sides) })))))
+			s.view(s.base.had, true, &sides.Had, s.view(s.base.known, true, &sides.Known,
+				s.view(target, readOnly, &sides.Target, func() error { return f(sides) })))))))
 	return show()
 }
 
@@ -111,7 +112,7 @@ func onShare(dirs []string, name string, trees ...*treecopy.Tree) (why string, o
 			continue
 		}
 		for _, t := range trees {
-			if info, err := t.Lstat(dir); err == nil && info.Kind == treecopy.Symlink {
+			if info, err := t.Lstat(dir); err == nil && info.Kind == treecopy.Symlink && within(info.Target, "share") {
 				return "on the share, which all boot environments have at /var/share", true
 			}
 		}

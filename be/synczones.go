@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -46,14 +45,11 @@ func (st *state) withZoneStates() []*state {
 	return of
 }
 
-// zoneSyncs are the syncs of those zones that follow and have an active root on
-// either side. A zone that one of the two lacks is named.
-func (m *Manager) zoneSyncs(st *state, source, target BE, strict bool) (syncs []*syncing, notes []string) {
-	for _, root := range st.zonesAbsent {
-		notes = append(notes, fmt.Sprintf("the zones below %s are not there, and are not synced", root))
-	}
+// zoneSyncs are the syncs of those zones that are to take part and have an active
+// root on either side. A zone that one of the two lacks is named.
+func (m *Manager) zoneSyncs(st *state, source, target BE, strict bool, part func(zones.Zone) bool) (syncs []*syncing, notes []string) {
 	for _, z := range st.zones {
-		if m.policy(z.Name) != ZoneFollows {
+		if !part(z) {
 			continue
 		}
 		_, err := z.Active(source.UUID)
@@ -97,7 +93,10 @@ func (m *Manager) rememberZones(ctx context.Context, syncs []*syncing) error {
 
 // addZones plans the syncs of the zones.
 func (s *syncing) addZones(ctx context.Context) error {
-	s.zones, s.zoneNotes = s.m.zoneSyncs(s.st, s.source, s.target, s.strict)
+	s.zones, s.zoneNotes = s.m.zoneSyncs(s.st, s.source, s.target, s.strict, func(z zones.Zone) bool { return s.m.policy(z.Name) == ZoneFollows })
+	for _, root := range s.st.zonesAbsent {
+		s.zoneNotes = append(s.zoneNotes, fmt.Sprintf("the zones below %s are not there, and are not synced", root))
+	}
 	if err := s.m.rememberZones(ctx, s.zones); err != nil {
 		return err
 	}
@@ -181,7 +180,7 @@ func (m *Manager) addZoneSync(op *operation, id string, args syncArgs, s *syncin
 			of, err := m.zonesOf(ctx, args.To)
 			for _, z := range of {
 				if err == nil {
-					err = m.unsync(ctx, op, id, z.Dataset, args.Snap, args.ZoneMost)
+					err = m.unsync(ctx, op, id, args, z.Dataset, args.ZoneMost)
 				}
 			}
 			return err
@@ -241,15 +240,6 @@ func (m *Manager) zonesOf(ctx context.Context, uuids ...string) (of []zones.BE, 
 		}
 	}
 	return of, nil
-}
-
-// zoneContainers are the datasets that all zones lie in.
-func (m *Manager) zoneContainers(ctx context.Context) ([]string, error) {
-	st, err := m.readAll(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(st.zoneRoots, func(root string) bool { return slices.Contains(st.zonesAbsent, root) }), nil
 }
 
 // varDir is the directory of /var that a path lies in, "" for any other path.

@@ -165,27 +165,26 @@ func refuseZone(what string, z zones.Zone, b BE, err error) error {
 	return refuse(Failed, how+" gives it one; --zone names the zones that go along", "%s: the zone %q: for %q %v", what, z.Name, b.Name, err)
 }
 
-// active are the zone BEs that boot in a boot environment; notes name the zones
-// that have none there.
-func (m *Manager) activeZones(st *state, b BE) (active []zones.BE, notes []string) {
+// active are the zone BEs that boot in a boot environment.
+func (m *Manager) activeZones(st *state, b BE) (active []zones.BE) {
 	for _, z := range st.zones {
-		var zbe zones.BE
-		var err error
-		switch m.policy(z.Name) {
-		case ZoneExcluded:
-			continue
-		case ZonePinned:
-			zbe, err = pinned(z, b.UUID)
-		default:
-			zbe, err = z.Active(b.UUID)
+		if zbe, err := m.rootIn(z, b); err == nil && zbe.Dataset != "" {
+			active = append(active, zbe)
 		}
-		if err != nil {
-			notes = append(notes, fmt.Sprintf("the zone %q has no root in %q: %v", z.Name, b.Name, err))
-			continue
-		}
-		active = append(active, zbe)
 	}
-	return active, notes
+	return active
+}
+
+// rootIn is the zone BE that boots in a boot environment; one without a dataset for
+// a zone that is left alone.
+func (m *Manager) rootIn(z zones.Zone, b BE) (zones.BE, error) {
+	switch m.policy(z.Name) {
+	case ZoneExcluded:
+		return zones.BE{}, nil
+	case ZonePinned:
+		return pinned(z, b.UUID)
+	}
+	return z.Active(b.UUID)
 }
 
 // pinned is the one root of a zone that does not follow: its active one, whatever
@@ -241,7 +240,7 @@ func (m *Manager) withZones(ctx context.Context, st *state, b BE) (mount.Tree, e
 	if err != nil || len(st.zones) == 0 {
 		return t, err
 	}
-	active, _ := m.activeZones(st, b)
+	active := m.activeZones(st, b)
 	trees, err := m.zoneTrees(ctx, active)
 	for i, z := range active {
 		t = append(t, beneath(m.sys.Zones.RootDir(z.Zone)[1:], trees[i])...)

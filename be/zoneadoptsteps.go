@@ -32,7 +32,7 @@ func (m *Manager) adoptOperation(id string, args adoptArgs) *operation {
 	if args.Dir != "" {
 		op.add(m.asideStep(args))
 	}
-	op.add(m.showStep(args.Zone, args.zbe(), "", args.recovering))
+	op.add(m.showStep(op, args.Zone, args.zbe(), "", args.recovering))
 	if args.Dir != "" {
 		op.add(m.removeMachineStep(op, args))
 	}

@@ -191,7 +191,7 @@ func (r ZoneAttach) give(ctx context.Context, m *Manager, st *state, b BE, z zon
 	if chosen.Dataset == active.Dataset {
 		op := &operation{}
 		if b.Running && at != chosen.Dataset {
-			op.add(m.showStep(z.Name, chosen.Dataset, at, false))
+			op.add(m.showStep(op, z.Name, chosen.Dataset, at, false))
 		}
 		return op, nil
 	}
@@ -256,7 +256,7 @@ func (m *Manager) takeOperation(id string, args takeArgs) *operation {
 		if args.Shown {
 			old = off
 		}
-		op.add(m.showStep(args.Zone, args.Root, old, args.recovering))
+		op.add(m.showStep(op, args.Zone, args.Root, old, args.recovering))
 	}
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		ok, err := m.keptZone(ctx, args.Root, args.UUID)

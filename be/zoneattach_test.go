@@ -81,10 +81,10 @@ func TestZoneAttach(t *testing.T) {
 		zoned(t, w)
 		w.Host.Boot("rpool/ROOT/new")
 		do(t, w, be.ZoneMount{})
-		require.Equal(t, []string{"db", "web"}, w.Zones.Withheld)
+		require.Equal(t, []string{"db", "web"}, w.Zones.Withheld())
 		do(t, w, be.ZoneAttach{Name: "web"})
 		isZone(t, w, "web", "rpool/zones/web/ROOT/zbe-1", "new")
-		assert.Equal(t, []string{"db"}, w.Zones.Withheld)
+		assert.Equal(t, []string{"db"}, w.Zones.Withheld())
 		assert.Equal(t, named(t, w, "debian").UUID, props(t, w, "rpool/zones/web/ROOT/zbe", zones.PropParent)[zones.PropParent].Value, "the other one keeps its own")
 	})
 	t.Run("an orphan", func(t *testing.T) {
@@ -175,10 +175,19 @@ func TestZoneAttachBesideAMachine(t *testing.T) {
 	do(t, w, be.Create{Name: "old"})
 	do(t, w, be.ZoneAdopt{Name: "mail"})
 	w.Host.Boot("rpool/ROOT/old")
+	const said = `the zone "mail" has no root in "old", and does not start: snapbe zone attach mail gives it one; what is in /var/lib/machines/mail, such as the machine from before it was a zone, is moved away first`
+	assert.Contains(t, do(t, w, be.ZoneMount{}).Plan.Notes, said)
+	assert.Contains(t, status(t, w).Problems, said)
 	refused(t, w, be.ZoneAttach{Name: "mail"}, refusal{be.Failed, `attach the zone "mail": /var/lib/machines/mail is not empty`,
 		"move away what is in it, such as the machine as it was before it became a zone"})
 	assert.Equal(t, "a letter\n", w.File("rpool/ROOT/old", "var/lib/machines/mail/srv/letter"))
 	assert.Equal(t, "a letter\n", w.File("rpool/zones/mail/ROOT/zbe", "srv/letter"))
+
+	machines := filepath.Join(w.ZFS.Dir("rpool/ROOT/old"), "var/lib/machines")
+	require.NoError(t, os.Rename(filepath.Join(machines, "mail"), filepath.Join(machines, "old-mail")))
+	do(t, w, be.ZoneAttach{Name: "mail"})
+	isZone(t, w, "mail", "rpool/zones/mail/ROOT/zbe-1", "old")
+	assert.Empty(t, status(t, w).Problems)
 }
 
 // TestZoneMountGoesOn: a zone that cannot be mounted is named and withheld, and the
@@ -191,5 +200,5 @@ func TestZoneMountGoesOn(t *testing.T) {
 	_, err := try(t, w, be.ZoneMount{})
 	require.ErrorContains(t, err, `the zone "web": mount at /var/lib/machines/web: the directory is not empty`)
 	assert.Equal(t, "rpool/zones/db/ROOT/zbe", zoneRoot(w, "db"))
-	assert.Equal(t, []string{"web"}, w.Zones.Withheld)
+	assert.Equal(t, []string{"web"}, w.Zones.Withheld())
 }

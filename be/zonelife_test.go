@@ -104,7 +104,7 @@ func isZone(t *testing.T, w *betest.World, zone, root, of string) {
 	assert.Equal(t, "noauto", p["canmount"].Value)
 	assert.Equal(t, "/", p["mountpoint"].Value)
 	assert.Equal(t, root, zoneRoot(w, zone))
-	assert.NotContains(t, w.Zones.Withheld, zone)
+	assert.NotContains(t, w.Zones.Withheld(), zone)
 }
 
 func TestZoneFailback(t *testing.T) {

@@ -80,8 +80,7 @@ func (m *Manager) boots(st *state, is func(BE) bool) map[string]bool {
 		if !is(b) {
 			continue
 		}
-		active, _ := m.activeZones(st, b)
-		for _, z := range active {
+		for _, z := range m.activeZones(st, b) {
 			boots[z.Dataset] = true
 		}
 	}
@@ -107,6 +106,8 @@ func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
 		for _, z := range st.zones {
 			if problem := m.zoneProblem(z, b); problem != "" {
 				s.Problems = append(s.Problems, problem)
+			} else if m.policy(z.Name) != ZoneExcluded && m.shareHidden(st, z) {
+				s.Problems = append(s.Problems, fmt.Sprintf("the zone %q is without its share until the next start of the host: machinectl poweroff %s; snapbe share init --zone %s puts it there now", z.Name, z.Name, z.Name))
 			}
 		}
 	}
@@ -114,23 +115,16 @@ func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
 	return nil
 }
 
-// zoneProblem tells why a zone has no root in a boot environment; "" where it has
-// one.
+// zoneProblem tells why a zone does not start in the boot environment that runs, and
+// what helps; "" where it has a root there.
 func (m *Manager) zoneProblem(z zones.Zone, b BE) string {
-	var err error
-	switch m.policy(z.Name) {
-	case ZoneExcluded:
-		return ""
-	case ZonePinned:
-		_, err = pinned(z, b.UUID)
-	default:
-		_, err = z.Active(b.UUID)
-	}
+	_, err := m.rootIn(z, b)
 	if err == nil {
 		return ""
 	}
 	if two, ok := errors.AsType[*zones.TwoError](err); ok {
-		return fmt.Sprintf("the zone %q: for %q %v: zfs set %s=off %s turns one of them off", z.Name, b.Name, err, zones.PropActive, two.BEs[len(two.BEs)-1].Dataset)
+		return fmt.Sprintf("the zone %q does not start: for %q %v: zfs set %s=off %s turns one of them off", z.Name, b.Name, err, zones.PropActive, two.BEs[len(two.BEs)-1].Dataset)
 	}
-	return fmt.Sprintf("the zone %q has no root in %q: snapbe zone attach %s gives it one", z.Name, b.Name, z.Name)
+	return fmt.Sprintf("the zone %q has no root in %q, and does not start: snapbe zone attach %s gives it one; what is in %s, such as the machine from before it was a zone, is moved away first",
+		z.Name, b.Name, z.Name, m.sys.Zones.RootDir(z.Name))
 }

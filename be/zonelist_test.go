@@ -51,7 +51,7 @@ func TestStatusTellsOfZones(t *testing.T) {
 	set(t, w, "rpool/ROOT", zfs.Props{"org.snapbe:zones": "rpool/zones,tank/zones"})
 	assert.Equal(t, []string{
 		"the zones below tank/zones are not there: zpool import their pool",
-		`the zone "db": for "debian" it has 2 active zone BEs: zbe, zbe-7: zfs set org.opensolaris.libbe:active=off rpool/zones/db/ROOT/zbe-7 turns one of them off`,
-		`the zone "web" has no root in "debian": snapbe zone attach web gives it one`,
+		`the zone "db" does not start: for "debian" it has 2 active zone BEs: zbe, zbe-7: zfs set org.opensolaris.libbe:active=off rpool/zones/db/ROOT/zbe-7 turns one of them off`,
+		`the zone "web" has no root in "debian", and does not start: snapbe zone attach web gives it one; what is in /var/lib/machines/web, such as the machine from before it was a zone, is moved away first`,
 	}, status(t, w).Problems)
 }

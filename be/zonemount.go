@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -31,7 +32,12 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if !ok || len(st.zoneRoots) == 0 {
 		return op, nil
 	}
-	active, notes := m.activeZones(st, b)
+	active, notes := m.activeZones(st, b), []string(nil)
+	for _, z := range st.zones {
+		if problem := m.zoneProblem(z, b); problem != "" {
+			notes = append(notes, problem)
+		}
+	}
 	for _, root := range st.zonesAbsent {
 		notes = append(notes, fmt.Sprintf("the zones below %s are not there", root))
 	}
@@ -42,7 +48,9 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	})
 	if len(todo) > 0 {
 		op.add(journal.Step{Name: "mount the roots of " + count(len(todo), "zone"), Do: func(ctx context.Context) error {
-			op.late = explain(what, m.mountZones(ctx, st, b, todo)) // the others are withheld all the same
+			m.placeAll(ctx, op, st, todo)
+			err := m.mountZones(ctx, st, b, todo)
+			op.late = explain(what, errors.Join(op.late, err)) // the others are withheld all the same
 			return nil
 		}})
 	}
@@ -52,21 +60,23 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	return op, nil
 }
 
-// withholdZones keeps those zones from starting whose root is not in place: what
-// else shows at their directory is not theirs.
+// withholdZones lets those zones start whose root is in place: what else shows at
+// the directory of another one is not its own.
 func (m *Manager) withholdZones(ctx context.Context, st *state) error {
 	mounts, err := m.sys.Host.Mounts()
 	if err != nil {
 		return err
 	}
-	without := []string{}
+	var of []zones.Placement
 	for _, z := range st.zones {
-		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name))
-		if m.policy(z.Name) != ZoneExcluded && !slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset }) {
-			without = append(without, z.Name)
+		if m.policy(z.Name) == ZoneExcluded {
+			continue
 		}
+		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name))
+		of = append(of, zones.Placement{Name: z.Name, Dataset: z.Dataset,
+			Placed: slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset })})
 	}
-	return m.sys.Zones.Withhold(ctx, without)
+	return m.sys.Zones.Withhold(ctx, of, st.zonesAbsent)
 }
 
 // mountZones mounts zone BEs where the platform boots them, and keeps on them when
@@ -86,7 +96,7 @@ func (m *Manager) mountZones(ctx context.Context, st *state, b BE, of []zones.BE
 		}
 		booted = append(booted, zfs.Change{Dataset: z.Dataset, Set: zfs.Props{zones.PropBooted: now}})
 	}
-	return errors.Join(failed, m.sys.ZFS.Set(ctx, booted))
+	return errors.Join(failed, m.setAll(ctx, booted))
 }
 
 func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t mount.Tree) error {
@@ -132,14 +142,44 @@ func (m *Manager) makeZoneDir(ctx context.Context, b BE, dir string) error {
 	})
 }
 
-// withZoneDir shows f as much of a boot environment as a zone's directory lies in.
+// withZoneDir shows f as much of what runs as a zone's directory lies in.
 func (m *Manager) withZoneDir(ctx context.Context, b BE, dir string, readOnly bool, f func(*treecopy.Tree) error) error {
 	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
+	if err == nil {
+		t, err = m.onTheWay(t, dir)
+	}
 	if err != nil {
 		return err
 	}
-	t = slices.DeleteFunc(t, func(e mount.Entry) bool { return e.Dir != "." && !within(dir, e.Dir) })
 	return m.viewTree(t, readOnly, f)
+}
+
+// onTheWay is the part of a boot environment's tree that a directory lies in, with
+// what is mounted over it, such as a /var/lib that all boot environments have.
+func (m *Manager) onTheWay(t mount.Tree, dir string) (mount.Tree, error) {
+	mounts, err := m.sys.Host.Mounts()
+	if err != nil {
+		return nil, err
+	}
+	over := map[string]mount.Mounted{}
+	for _, mnt := range mounts {
+		if mnt.Dir != "/" && within("/"+dir, mnt.Dir) {
+			over[mnt.Dir] = mnt
+		}
+	}
+	t = slices.DeleteFunc(t, func(e mount.Entry) bool {
+		_, hidden := over["/"+e.Dir]
+		return e.Dir != "." && (hidden || !within(dir, e.Dir))
+	})
+	for _, at := range slices.Sorted(maps.Keys(over)) {
+		mnt := over[at]
+		if mnt.FSType != "zfs" || mnt.Root != "/" {
+			return nil, refuse(Failed, "mount a ZFS filesystem there", "look into /%s: it is on %s at %s, which is no ZFS filesystem", dir, mnt.Dataset, at)
+		}
+		t = append(t, mount.Entry{Dataset: mnt.Dataset, Dir: at[1:]})
+	}
+	slices.SortStableFunc(t[1:], func(a, c mount.Entry) int { return depth(a.Dir) - depth(c.Dir) })
+	return t, nil
 }
 
 // removeZoneDir removes the empty mount point of a zone that there is no more.

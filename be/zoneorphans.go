@@ -136,13 +136,7 @@ func (m *Manager) orphanOperation(id string, args orphanArgs, of []zones.BE) *op
 	op := &operation{kind: "zone-destroy-orphans", id: id, args: args, verb: "destroy orphans"}
 	op.add(journal.Step{
 		Name: "mark what goes",
-		Do: func(ctx context.Context) error {
-			var changes []zfs.Change
-			for _, o := range of {
-				changes = append(changes, marks(strings.TrimSpace(id+" "+o.Unfinished), o.Dataset)...)
-			}
-			return m.sys.ZFS.Set(ctx, changes)
-		},
+		Do:   func(ctx context.Context) error { return m.markOrphans(ctx, id, of) },
 		Undo: func(ctx context.Context) error { return m.unmarkOrphans(ctx, id) },
 	})
 	op.add(journal.Step{Name: "destroy " + args.First, Do: func(ctx context.Context) error {
@@ -177,6 +171,15 @@ func (m *Manager) markedZones(ctx context.Context, id string) (of []zones.BE, er
 	return clonesFirst(of), nil
 }
 
+// markOrphans puts an operation's mark on zone BEs, before that of another one.
+func (m *Manager) markOrphans(ctx context.Context, id string, of []zones.BE) error {
+	var changes []zfs.Change
+	for _, o := range of {
+		changes = append(changes, marks(strings.TrimSpace(id+" "+o.Unfinished), o.Dataset)...)
+	}
+	return m.sys.ZFS.Set(ctx, changes)
+}
+
 func (m *Manager) unmarkOrphans(ctx context.Context, id string) error {
 	of, err := m.markedZones(ctx, id)
 	if err != nil {
@@ -202,7 +205,7 @@ func (m *Manager) destroyOrphans(ctx context.Context, op *operation, id string, 
 		}
 		rem, err := m.removalOf(ctx, []string{o.Dataset}, args.Upto, destroyArgs{All: args.All, also: datasetsOf(of), recovering: args.recovering}, op.verb)
 		if err == nil && len(rem.Datasets) > 0 {
-			err = m.sys.ZFS.Destroy(ctx, rem.Removal)
+			err = m.remove(ctx, rem)
 		} else if err == nil {
 			op.result.Notes = append(op.result.Notes, rem.notes...)
 			err = m.sys.ZFS.Set(ctx, marks("", o.Dataset))

@@ -9,52 +9,76 @@ import (
 	"snapbe/zones"
 )
 
-// sides are the root datasets that a sync is about, those of the zones too.
-func (s *syncing) sides() []string {
-	roots := []string{s.source.Dataset, s.target.Dataset}
-	for _, z := range s.zones {
-		roots = append(roots, z.source.Dataset, z.target.Dataset)
+// parts are the syncs of the host, unless that has its part already, and of zones.
+func (s *syncing) parts() []*syncing {
+	if s.zonesAlone {
+		return s.zones
+	}
+	return append([]*syncing{s}, s.zones...)
+}
+
+// sides are the root datasets that a sync is about, those of the zones too: of both
+// sides, or of the sources alone.
+func (s *syncing) sides(both bool) (roots []string) {
+	for _, x := range s.parts() {
+		roots = append(roots, x.source.Dataset)
+		if both {
+			roots = append(roots, x.target.Dataset)
+		}
 	}
 	return roots
 }
 
-// tellPoints completes the snapshots of both sides, which were all made with the
-// facts of the host's source: with those of each zone, with what it had taken over
-// before, by which that is taken back, and after a handover with what the target
-// has then.
-func (m *Manager) tellPoints(ctx context.Context, s *syncing, snap string, after bool) error {
-	if !after && len(s.zones) == 0 {
+// tellPoints completes the snapshots of both sides, or of the sources: with the facts
+// of each, and those of a zone's target with what that had taken over before, by
+// which it is taken back.
+func (m *Manager) tellPoints(ctx context.Context, s *syncing, snap string, both bool) error {
+	var changes []zfs.Change
+	tell := func(b BE, props zfs.Props) {
+		if len(props) > 0 {
+			changes = append(changes, zfs.Change{Dataset: b.Dataset + "@" + snap, Set: props})
+		}
+	}
+	for _, x := range s.parts() {
+		tell(x.source, x.source.had.props())
+		if !both {
+			continue
+		}
+		props := zfs.Props{}
+		maps.Copy(props, x.target.had.props())
+		if x != s && x.target.synced != "" {
+			props[propSynced] = x.target.synced
+		}
+		tell(x.target, props)
+	}
+	return m.setAll(ctx, changes)
+}
+
+// snapshotTaken snapshots the targets of syncs when they have taken a point over,
+// with what they have then.
+func (m *Manager) snapshotTaken(ctx context.Context, parts []*syncing, snap, id string) error {
+	if len(parts) == 0 {
 		return nil
 	}
-	of := []*state{s.st}
-	for _, z := range s.zones {
-		of = append(of, z.st)
+	roots, of := []string{}, []*state{}
+	for _, x := range parts {
+		roots, of = append(roots, x.target.Dataset), append(of, x.st)
+	}
+	names, err := m.sideNames(ctx, takenName(snap), roots...)
+	if err == nil {
+		err = m.snapshotOnce(ctx, names, id, nil)
+	}
+	if err != nil {
+		return err
 	}
 	l, err := m.lines(ctx, of...)
 	if err != nil {
 		return err
 	}
 	var changes []zfs.Change
-	for _, x := range append([]*syncing{s}, s.zones...) {
-		if parseSyncPoint(x.source.synced).Snap == snap || parseSyncPoint(x.target.synced).Snap == snap {
-			continue // it was told before a power cut
-		}
-		has := x.target.had
-		if after {
-			there := snapshotIn(l.snaps[x.source.Dataset], snap)
-			has = l.least(x.target, slices.Concat(has, x.source.had, facts{there.Value("guid")}))
-		}
-		for _, side := range []struct {
-			BE
-			facts
-		}{{x.source, x.source.had}, {x.target, has}} {
-			c := setHad(side.Dataset+"@"+snap, side.facts)
-			if x != s && side.synced != "" {
-				c = zfs.Change{Dataset: c.Dataset, Inherit: c.Inherit, Set: zfs.Props{propSynced: side.synced}}
-				maps.Copy(c.Set, side.facts.props())
-			}
-			changes = append(changes, c)
-		}
+	for _, x := range parts {
+		all := slices.Concat(l.facts(x.st, x.target), l.facts(x.st, x.source), facts{snapshotIn(l.snaps[x.source.Dataset], snap).Value("guid")})
+		changes = append(changes, setHad(x.target.Dataset+"@"+takenName(snap), l.least(x.target, all)))
 	}
 	return m.setAll(ctx, changes)
 }

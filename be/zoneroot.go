@@ -64,15 +64,17 @@ func (m *Manager) refuseOther(ctx context.Context, st *state, b BE, z zones.Zone
 // showStep puts a zone's root in place where the zone boots, in that of another one
 // of its roots, which is "" where none was. What is not in place yet when an
 // operation is ended early at boot, is put there by ZoneMount.
-func (m *Manager) showStep(zone, root, old string, recovering bool) journal.Step {
+func (m *Manager) showStep(op *operation, zone, root, old string, recovering bool) journal.Step {
 	put := func(from, to string) func(context.Context) error {
-		return func(ctx context.Context) error { return m.exchange(ctx, zone, from, to, recovering) }
+		return func(ctx context.Context) error {
+			return m.exchange(ctx, op, zone, from, to, recovering)
+		}
 	}
 	return journal.Step{Name: "mount " + root + " at " + m.sys.Zones.RootDir(zone), Do: put(old, root), Undo: put(root, old)}
 }
 
 // exchange mounts a zone's root in the place of another one.
-func (m *Manager) exchange(ctx context.Context, zone, from, to string, recovering bool) error {
+func (m *Manager) exchange(ctx context.Context, op *operation, zone, from, to string, recovering bool) error {
 	st, err := m.readAll(ctx)
 	if err != nil {
 		return err
@@ -92,21 +94,23 @@ func (m *Manager) exchange(ctx context.Context, zone, from, to string, recoverin
 		}
 	}
 	if to != "" && at != to {
-		if err := m.mountOne(ctx, st, b, zone, to, recovering); err != nil {
+		if err := m.mountOne(ctx, op, st, b, zone, to, recovering); err != nil {
 			return err
 		}
 	}
 	return m.withholdZones(ctx, st)
 }
 
-func (m *Manager) mountOne(ctx context.Context, st *state, b BE, zone, root string, recovering bool) error {
-	there, err := m.reachable(ctx, st, b, m.sys.Zones.RootDir(zone))
-	if err != nil || recovering && !there {
-		return err
+func (m *Manager) mountOne(ctx context.Context, op *operation, st *state, b BE, zone, root string, recovering bool) error {
+	if recovering {
+		if there, err := m.reachable(ctx, st, b, m.sys.Zones.RootDir(zone)); err != nil || !there {
+			return err
+		}
 	}
 	for _, z := range st.zones {
 		for _, x := range z.BEs {
 			if x.Dataset == root {
+				m.placeAll(ctx, op, st, []zones.BE{x})
 				return m.mountZones(ctx, st, b, []zones.BE{x})
 			}
 		}
@@ -114,13 +118,23 @@ func (m *Manager) mountOne(ctx context.Context, st *state, b BE, zone, root stri
 	return nil
 }
 
-// reachable tells whether the running boot environment's own datasets are mounted
-// above a directory: early at boot they may not be yet.
+// reachable tells whether all that is to be mounted above a directory is: early at
+// boot the running boot environment's own datasets, and what its fstab has, may not
+// be yet.
 func (m *Manager) reachable(ctx context.Context, st *state, b BE, dir string) (bool, error) {
 	t, err := m.tree(ctx, BE{Dataset: b.Dataset})
-	return !slices.ContainsFunc(t, func(e mount.Entry) bool {
+	if err != nil || slices.ContainsFunc(t, func(e mount.Entry) bool {
 		return e.Dir != "." && within(dir[1:], e.Dir) && lastAt(st.mounts, "/"+e.Dir).Dataset != e.Dataset
-	}), err
+	}) {
+		return false, err
+	}
+	there := true
+	err = m.withZoneDir(ctx, b, "etc", true, func(root *treecopy.Tree) error {
+		told, err := mountPoints(root)
+		there = !slices.ContainsFunc(told, func(at string) bool { return at != "/" && within(dir, at) && lastAt(st.mounts, at).Dataset == "" })
+		return err
+	})
+	return there, err
 }
 
 // newDataset is a filesystem to be made.

@@ -3,6 +3,7 @@ package be
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,8 +42,10 @@ type rootClone struct {
 	id   string
 	args rootArgs
 	// clones are those to make, held what the root is given at the end, tree where
-	// they will show; a recovery has none, and only undoes.
+	// they will show, had what the one that is cloned has taken over; a recovery has
+	// none, and only undoes.
 	clones []zfs.Clone
+	had    facts
 	names  []string
 	held   []zfs.Change
 	tree   mount.Tree
@@ -76,6 +79,10 @@ func (c *rootClone) fill(ds []zfs.Dataset) {
 		if d.Name == c.args.From {
 			props["mountpoint"] = "/"
 			props[zones.PropParent], props[zones.PropActive], props[propOp] = c.args.UUID, "on", c.id
+			c.had = parseFacts(d.Local(propHad))
+			if c.args.Src == "" { // all roots of a new zone come from this one
+				maps.Copy(props, c.had.props())
+			}
 		}
 		c.names = append(c.names, d.Name+"@"+c.args.Snap)
 		c.clones = append(c.clones, zfs.Clone{Snapshot: d.Name + "@" + c.args.Snap, Target: c.target(d.Name), Props: props})
@@ -95,7 +102,11 @@ func (c *rootClone) operation() *operation {
 	op.result.Name = args.Zone
 	op.add(journal.Step{
 		Name: fmt.Sprintf("snapshot %s@%s (%s)", args.From, args.Snap, count(len(c.names), "dataset")),
-		Do:   func(ctx context.Context) error { return m.sys.ZFS.Snapshot(ctx, c.names, zfs.Props{propOp: c.id}) },
+		Do: func(ctx context.Context) error {
+			props := zfs.Props{propOp: c.id}
+			maps.Copy(props, c.had.props())
+			return m.sys.ZFS.Snapshot(ctx, c.names, props)
+		},
 		Undo: func(ctx context.Context) error {
 			return m.destroyMarked(ctx, []string{args.From}, c.id, func(name string) bool { return strings.HasSuffix(name, "@"+args.Snap) })
 		},
@@ -123,7 +134,7 @@ func (c *rootClone) operation() *operation {
 		if args.Shown {
 			old = c.off()
 		}
-		show := m.showStep(args.Zone, args.To, old, args.recovering)
+		show := m.showStep(op, args.Zone, args.To, old, args.recovering)
 		if args.Src != "" { // or the name is taken by an empty machine
 			show.Undo = then(show.Undo, func(ctx context.Context) error { return m.removeZoneDir(ctx, args.Zone) })
 		}

@@ -11,8 +11,8 @@ type merger struct {
 	format         *format
 	base, src, tgt *table
 	// origin is nil where there is none, and was, which is what the last sync
-	// left in the target.
-	origin, was *table
+	// left in the target; known and had are as in Sides.
+	origin, was, known, had *table
 	// blind tells that there is no base; taking, that then the source's file
 	// alone changed.
 	blind, taking bool
@@ -146,7 +146,7 @@ func (m *merger) remaining() {
 // decide settles one record.
 func (m *merger) decide(key string, line int) {
 	b, s, t := m.base.records[key], m.src.records[key], m.tgt.records[key]
-	if m.origin != nil && t == nil && !m.origin.has(key) && !m.was.has(key) {
+	if m.origin != nil && t == nil && !m.origin.has(key) && !m.was.has(key) && !m.known.has(key) {
 		b = nil
 	}
 	if t == nil && b == nil {
@@ -197,7 +197,7 @@ func (m *merger) sourceOnly(key string, line int, b, s record) {
 }
 
 func (m *merger) targetOnly(key string, line int, b, t record) {
-	if m.asInOrigin(key, b, t) {
+	if m.asInOrigin(key, b, t) || b == nil && m.had.has(key) && slices.Equal(m.was.formerly(key), t) {
 		b = t
 	}
 	switch {
@@ -232,7 +232,8 @@ func (m *merger) notRemoved(t record) string {
 	return m.rejected.kept[t[0]]
 }
 
-// lock locks a user that was to be removed and is not.
+// lock locks a user that was to be removed and is not: the password, and in shadow
+// the account with it, which may be entered by a key too.
 func (m *merger) lock(key string, t record) (fields []string, told string) {
 	switch {
 	case m.frozen:
@@ -245,12 +246,22 @@ func (m *merger) lock(key string, t record) (fields []string, told string) {
 	default:
 		return nil, ""
 	}
+	was := t
+	t = slices.Clone(t)
+	fields = []string{password}
 	if !locked(t[1]) {
-		t = slices.Clone(t)
 		t[1] = "!" + t[1]
+	}
+	if i := m.format.field(expire); i >= 0 {
+		if on, ok := day(t[i]); ok && on > 1 {
+			t[i] = "1"
+		}
+		fields = append(fields, expire)
+	}
+	if !slices.Equal(t, was) {
 		m.out.changed[key] = t
 	}
-	return []string{password}, "; it is locked"
+	return fields, "; it is locked"
 }
 
 // differing names the fields that differ.

@@ -142,7 +142,7 @@ func modelFields(b, s, t, o, w []string) []string {
 		}
 		return past(i, t[i])
 	}
-	left := func(i int) bool { return b != nil && o != nil && w != nil && s[i] == b[i] && s[i] != o[i] }
+	left := func(i int) bool { return b != nil && w != nil && s[i] == b[i] && (o == nil || s[i] != o[i]) }
 	// Password and date as one, then the rest.
 	sPw, tPw := s[1] != was(1), t[1] != was(1)
 	if w != nil && !isLocked(w[1]) {

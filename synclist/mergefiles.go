@@ -205,11 +205,17 @@ func (f *recordFile) parse() (ok bool, err error) {
 		}
 		*at.into = parseTable(m.format, content)
 	}
-	if m.origin, err = f.former(f.sides.Origin); err != nil {
-		return false, fmt.Errorf("in the origin: %w", err)
-	}
-	if m.was, err = f.former(f.sides.Was); err != nil {
-		return false, fmt.Errorf("in what the last sync left: %w", err)
+	for _, at := range []struct {
+		called string
+		tree   *treecopy.Tree
+		into   **table
+	}{
+		{"the origin", f.sides.Origin, &m.origin}, {"what the last sync left", f.sides.Was, &m.was},
+		{"the target as the source knows it", f.sides.Known, &m.known}, {"the source as it was", f.sides.Had, &m.had},
+	} {
+		if *at.into, err = f.former(at.tree); err != nil {
+			return false, fmt.Errorf("in %s: %w", at.called, err)
+		}
 	}
 	// Nothing is left of a file that was cut off, rather than of all accounts.
 	had := len(m.base.records) > 0 || m.origin != nil && len(m.origin.records) > 0

@@ -15,6 +15,11 @@ import (
 //
 // It is looked for where the two differ, and nowhere else.
 func (s *syncer) ancestor(t three, differ func(a, b side) (bool, error)) (side, error) {
+	if !t.src.there && !t.base.there && t.tgt.there {
+		if was, ok, err := s.hadBoth(t.name, t.tgt, differ); err != nil || ok {
+			return was, err
+		}
+	}
 	if s.sides.Base == nil || s.sides.Origin == nil || !t.tgt.there {
 		return t.base, nil
 	}
@@ -38,10 +43,27 @@ func (s *syncer) ancestor(t three, differ func(a, b side) (bool, error)) (side, 
 	return origin, nil
 }
 
+// hadBoth tells of a name that both sides had when they had taken the base over,
+// though that had not, and the target has still; was is what it had.
+func (s *syncer) hadBoth(name string, tgt side, differ func(a, b side) (bool, error)) (was side, ok bool, err error) {
+	if s.sides.Had == nil || s.sides.Was == nil {
+		return was, false, nil
+	}
+	had, err := lookBack(s.sides.Had, name)
+	if err == nil {
+		was, err = lookBack(s.sides.Was, name)
+	}
+	if err != nil || !had.there || !was.there {
+		return was, false, err
+	}
+	d, err := differ(tgt, was)
+	return was, !d, err
+}
+
 // neverHad tells of a name that the target, which lacks it, has not had before
 // either, as far as is known.
 func (s *syncer) neverHad(name string) (bool, error) {
-	for _, tree := range []*treecopy.Tree{s.sides.Origin, s.sides.Was} {
+	for _, tree := range []*treecopy.Tree{s.sides.Origin, s.sides.Was, s.sides.Known} {
 		at, err := look(tree, name)
 		if _, link := errors.AsType[*treecopy.LinkError](err); link || at.there {
 			return false, nil
@@ -153,7 +175,7 @@ func (f *fieldMerge) sooner(i int) bool {
 // which could not bring it over, as both had changed it. That is not over yet:
 // the target has not opened it, it never knew.
 func (f *fieldMerge) closed(i int) bool {
-	if f.o == nil || f.w == nil || f.b == nil || f.s[i] != f.b[i] || f.s[i] == f.o[i] {
+	if f.w == nil || f.b == nil || f.s[i] != f.b[i] || f.o != nil && f.s[i] == f.o[i] {
 		return false
 	}
 	if f.format.fields[i] == expire {

@@ -37,6 +37,13 @@ type Sides struct {
 	// since, though it be back to Origin. Without it, nothing that is locked in
 	// the target is opened, and nothing removed, for the sake of Origin.
 	Was *treecopy.Tree
+	// Known, where there is one, is the target as the source has last taken it
+	// over: what that has was taken away in the target, where that has it no more.
+	Known *treecopy.Tree
+	// Had, where Base is of neither side, is the source as it was when it had taken
+	// Base over. What it had then, and has no more, it has removed, though Base
+	// never had it; so it is in the target too, where that is still as Was.
+	Had *treecopy.Tree
 	// Shared tells that a path lies on storage that all BEs have in common, and
 	// why; it is left out then, with all beneath it. It may be nil.
 	Shared func(path string) (why string, ok bool)

@@ -47,6 +47,15 @@ type Machine struct {
 	UUID string
 }
 
+// Placement is a zone as it stands after the start of the host.
+type Placement struct {
+	Name string
+	// Dataset is its zonepath dataset.
+	Dataset string
+	// Placed tells that its root is where the platform expects it.
+	Placed bool
+}
+
 // Platform is how an operating system keeps zones.
 type Platform interface {
 	// List reads all of them, sorted by name.
@@ -67,9 +76,11 @@ type Platform interface {
 	// nothing was changed. After another error RemoveSettings undoes what was
 	// done.
 	CopySettings(ctx context.Context, src, dst string) error
-	// Withhold keeps these zones, and no others, from starting until the next
-	// boot of the host or the next call: they have no root file system.
-	Withhold(ctx context.Context, names []string) error
+	// Withhold lets those zones start whose root is in place, until the next boot
+	// of the host or the next call. Without a call all of these, but no other
+	// machines, are kept from starting. Zones that an earlier call had below one
+	// of the absent datasets are kept from it too.
+	Withhold(ctx context.Context, of []Placement, absent []string) error
 	// RemoveSettings removes a zone's settings, also where CopySettings broke
 	// off. Where it has none it does nothing; illumos refuses it for a zone
 	// that is installed.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
@@ -47,6 +48,7 @@ func (h *Host) Boot(dataset string) {
 		h.w.ZFS.SetMounted(m.Dataset, false)
 	}
 	h.Running, h.Mounted, h.Quiet = dataset, nil, false
+	h.w.Zones.Placed = nil
 	h.mountAt(dataset, "/")
 	base := filepath.Base(dataset)
 	ds, err := h.w.ZFS.Get(ctx, zfs.Query{Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"mountpoint", "canmount"}})
@@ -171,13 +173,38 @@ func replaceContent(from, to string) error {
 	return zfsfake.CopyTree(from, to)
 }
 
-// Attach is be.Host's.
+// Attach is be.Host's; as the real one it wants the directory to be there.
 func (h *Host) Attach(t mount.Tree, dir string) error {
+	if err := h.checkDir(dir); err != nil {
+		return err
+	}
 	if err := h.w.change("attach"); err != nil {
 		return err
 	}
 	for _, e := range t {
 		h.mountAt(e.Dataset, filepath.Join(dir, e.Dir))
+	}
+	return nil
+}
+
+// checkDir wants a directory in the topmost dataset that shows it. One where a BE
+// is mounted aside lies beside the world's datasets, and the machine has it.
+func (h *Host) checkDir(dir string) error {
+	if strings.HasPrefix(dir, filepath.Dir(h.w.dir)+"/") {
+		return nil
+	}
+	at := mount.Mounted{}
+	for _, m := range h.Mounted {
+		if (m.Dir == "/" || dir == m.Dir || strings.HasPrefix(dir, m.Dir+"/")) && len(m.Dir) >= len(at.Dir) {
+			at = m
+		}
+	}
+	info, err := os.Stat(filepath.Join(h.w.ZFS.Dir(at.Dataset), strings.TrimPrefix(dir, at.Dir)))
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return fmt.Errorf("attach at %s, in %s: %w", dir, at.Dataset, err)
 	}
 	return nil
 }

@@ -229,6 +229,11 @@ func (w *World) install(l Layout) {
 	for _, unit := range []string{"snapbe-handover.service", "snapbe-share.service"} {
 		w.Put("rpool/ROOT/debian", "etc/systemd/system/local-fs.target.wants/"+unit, "# as init enables it\n")
 	}
+	for _, dir := range []string{"boot", "mnt"} {
+		if err := os.MkdirAll(filepath.Join(w.ZFS.Dir("rpool/ROOT/debian"), dir), 0o755); err != nil {
+			panic(err)
+		}
+	}
 	w.Host.Boot("rpool/ROOT/debian")
 	if !l.Plain {
 		w.adopt(l)

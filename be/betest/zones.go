@@ -3,6 +3,7 @@ package betest
 import (
 	"context"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -22,8 +23,10 @@ type Zones struct {
 type zonesState struct {
 	// Machines are those that there are beside the datasets.
 	Machines []zones.Machine
-	// Withheld are those that were kept from starting.
-	Withheld []string
+	// Known are the zones that each BE knows of, by its dataset and by name, with
+	// their zonepath datasets; Placed those whose root is in place in this boot.
+	Known  map[string]map[string]string
+	Placed []string
 	// Settings tells whose settings a new zone was given.
 	Settings map[string]string
 }
@@ -77,9 +80,30 @@ func (z *Zones) RemoveSettings(_ context.Context, name string) error {
 }
 
 // Withhold is zones.Platform's.
-func (z *Zones) Withhold(_ context.Context, names []string) error {
-	z.Withheld = names
+func (z *Zones) Withhold(_ context.Context, of []zones.Placement, absent []string) error {
+	was, now := z.Known[z.w.Host.Running], map[string]string{}
+	for name, dataset := range was {
+		if slices.ContainsFunc(absent, func(in string) bool { return strings.HasPrefix(dataset, in+"/") }) {
+			now[name] = dataset
+		}
+	}
+	z.Placed = nil
+	for _, x := range of {
+		now[x.Name] = x.Dataset
+		if x.Placed {
+			z.Placed = append(z.Placed, x.Name)
+		}
+	}
+	if z.Known == nil {
+		z.Known = map[string]map[string]string{}
+	}
+	z.Known[z.w.Host.Running] = now
 	return nil
+}
+
+// Withheld are the zones that do not start in the running BE.
+func (z *Zones) Withheld() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(z.Known[z.w.Host.Running])), func(name string) bool { return slices.Contains(z.Placed, name) })
 }
 
 // AddZone makes a zone with one zone BE, the active one of the running boot
@@ -101,6 +125,7 @@ func (w *World) AddZone(container, name string) {
 	w.Put(zone+"/ROOT/zbe", "etc/os-release", "ID=debian\n")
 	w.Put(zone+"/ROOT/zbe", "etc/machine-id", "00000000000000000000000000000000\n")
 	w.Put(zone+"/ROOT/zbe", "version", name+" 1\n")
+	w.Put(zone+"/ROOT/zbe", "var/lib/dpkg/status", "\n")
 	ds, err = w.ZFS.Get(ctx, zfs.Query{Roots: []string{path.Dir(root)}, Props: []string{"org.snapbe:zones"}})
 	if err != nil {
 		panic(err)

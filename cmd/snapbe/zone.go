@@ -13,6 +13,7 @@ type zoneCmd struct {
 	Attach         zoneAttachCmd         `cmd:"" help:"Give a zone a root in a BE."`
 	Failback       zoneFailbackCmd       `cmd:"" help:"Give a zone the root back that it had in the previous BE."`
 	Clone          zoneCloneCmd          `cmd:"" help:"Make a new zone of a zone."`
+	Destroy        zoneDestroyCmd        `cmd:"" help:"Destroy a zone with its roots in all BEs."`
 	DestroyOrphans zoneDestroyOrphansCmd `cmd:"" help:"Destroy the roots of zones that belong to no BE."`
 }
 
@@ -163,6 +164,24 @@ func (zoneCloneCmd) Help() string {
 // Run clones a zone.
 func (c *zoneCloneCmd) Run(a *app) error {
 	return a.change(be.ZoneClone{From: c.From, Name: c.Name}, c.changing)
+}
+
+type zoneDestroyCmd struct {
+	Name      string `arg:"" name:"zone" complete:"zone" help:"The zone."`
+	NoAsk     bool   `name:"no-ask" short:"F" help:"Do not ask, as -y."`
+	Snapshots bool   `short:"s" help:"Your own snapshots of it may go along."`
+	asking
+}
+
+// Help is shown below the summary.
+func (zoneDestroyCmd) Help() string {
+	return `The zone must not run. Its roots in all BEs go, its share with all that is in it, and its settings; what goes and the space that comes free is shown before. Zones that were cloned from it are promoted first and stay. Your own snapshots stop it, unless let go with -s.`
+}
+
+// Run destroys a zone.
+func (c *zoneDestroyCmd) Run(a *app) error {
+	c.Yes = c.Yes || c.NoAsk
+	return a.ask(be.ZoneDestroy{Name: c.Name, Snapshots: c.Snapshots}, c.asking)
 }
 
 type zoneDestroyOrphansCmd struct {

@@ -1,0 +1,53 @@
+package be
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"snapbe/internal/zfs"
+)
+
+// planLeft plans what a handover has left to do in zones that were not there. As
+// long as none of them is, it only tells.
+func (m *Manager) planLeft(ctx context.Context, st *state, h handover) (*operation, error) {
+	const what = "hand over"
+	target, _ := st.running()
+	args := handoverArgs{From: h.From, To: h.To, Target: target.Dataset, Zones: true, Only: st.there(h.Left), Spare: m.spared(st, nil), Snap: m.autoSnap()}
+	args.Absent = slices.DeleteFunc(slices.Clone(h.Left), func(c string) bool { return slices.Contains(args.Only, c) })
+	var notes []string
+	if len(args.Absent) > 0 {
+		notes = append(notes, st.stillLeft(handover{From: h.From, To: h.To, Left: args.Absent}))
+	}
+	if len(args.Only) == 0 {
+		return &operation{verb: what, plan: Plan{root: st.root, Title: what}, result: Result{Notes: notes}}, nil
+	}
+	if source, ok := st.byUUID(h.From); ok {
+		args.Source = source.Dataset
+	}
+	s, err := m.catchUp(ctx, args)
+	if err != nil {
+		return nil, syncError(what, err)
+	}
+	op := m.handoverOperation(st, m.sys.UUID(), args, s)
+	op.plan.root, op.result.Name = st.root, target.Name
+	op.plan.Notes = append(notes, s.zoneNotes...)
+	return op, nil
+}
+
+// stillLeft tells what a handover has not done, and the way on.
+func (st *state) stillLeft(h handover) string {
+	pools := []string{}
+	for _, c := range h.Left {
+		if pool := zfs.PoolOf(c); !slices.Contains(pools, pool) {
+			pools = append(pools, pool)
+		}
+	}
+	if absent := slices.DeleteFunc(pools, func(pool string) bool {
+		return !slices.ContainsFunc(st.zonesAbsent, func(c string) bool { return zfs.PoolOf(c) == pool })
+	}); len(absent) > 0 {
+		return fmt.Sprintf("what changed last in %s is not in %s yet, such as locks of accounts: zpool import %s and snapbe handover, or the next boot with it, takes it over", st.leftIn(h), st.nameOf(h.To), strings.Join(absent, " "))
+	}
+	return fmt.Sprintf("what changed last in %s is not in %s yet, such as locks of accounts: snapbe handover", st.leftIn(h), st.nameOf(h.To))
+}

@@ -1,0 +1,135 @@
+package be
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"snapbe/internal/journal"
+	"snapbe/internal/zfs"
+)
+
+// handingOver is the sync of a handover on its way, or of one that is recovered. The
+// sources are snapshotted first and read from there: whatever becomes of them, what
+// has been taken over can be ended, and named.
+type handingOver struct {
+	m    *Manager
+	op   *operation
+	args handoverArgs
+	// s is nil until it is needed in a recovery.
+	s *syncing
+}
+
+func (h *handingOver) point() string { return syncPrefix + h.args.Snap }
+
+// there is what a target's property says when it has taken over its part.
+func (h *handingOver) there() string {
+	return syncPoint{From: h.args.From, Snap: h.point()}.String()
+}
+
+func (h *handingOver) syncing(ctx context.Context) (*syncing, error) {
+	if h.s != nil {
+		return h.s, nil
+	}
+	s, err := h.m.catchUp(ctx, h.args)
+	if err != nil {
+		return nil, syncError(h.op.verb, err)
+	}
+	h.s = s
+	return s, nil
+}
+
+// snapshotStep keeps what the other BE was when it ended.
+func (h *handingOver) snapshotStep() journal.Step {
+	return journal.Step{
+		Name: "snapshot what the other one has",
+		Do: func(ctx context.Context) error {
+			s, err := h.syncing(ctx)
+			if err != nil {
+				return err
+			}
+			return h.m.snapshotSides(ctx, s, h.point(), h.op.id, false)
+		},
+		Undo: func(ctx context.Context) error {
+			return h.m.dropSides(ctx, h.op.id, h.point(), h.args.Zones, h.args.Source)
+		},
+	}
+}
+
+// catchUpStep syncs once more, from the other BE at rest. There is no way back, and
+// none is needed: run again, it finds in place what it wrote. What is in place is
+// named, whatever a zone has in store.
+func (h *handingOver) catchUpStep() journal.Step {
+	return journal.Step{Name: "mount the other one and sync what has changed since", Do: func(ctx context.Context) error {
+		s, err := h.syncing(ctx)
+		if err != nil {
+			return err
+		}
+		if !s.zonesAlone && s.target.synced != h.there() {
+			report, err := s.apply(ctx, h.point(), h.op.verb)
+			if err != nil {
+				return syncError(h.op.verb, err)
+			}
+			h.op.result.Sync = report
+			h.op.result.Notes = append(h.op.result.Notes, s.after(report)...)
+			if err := h.name(ctx, s); err != nil {
+				return err
+			}
+		}
+		failed := h.m.applyZones(ctx, h.op, s, h.point())
+		if failed != nil {
+			failed = syncError(h.op.verb, failed)
+		}
+		var done []*syncing
+		for _, z := range s.zones {
+			if slices.ContainsFunc(h.op.result.Zones, func(r ZoneSync) bool { return r.Zone == z.zone }) {
+				done = append(done, z)
+			}
+		}
+		return errors.Join(failed, h.name(ctx, done...))
+	}}
+}
+
+// name names the point on those that have taken it over.
+func (h *handingOver) name(ctx context.Context, of ...*syncing) error {
+	if err := h.m.snapshotTaken(ctx, of, h.point(), h.op.id); err != nil {
+		return err
+	}
+	var changes []zfs.Change
+	for _, x := range of {
+		changes = append(changes, setSynced(x.target.Dataset, h.there()))
+	}
+	return h.m.setAll(ctx, changes)
+}
+
+// catchUp prepares the sync of a handover.
+func (m *Manager) catchUp(ctx context.Context, args handoverArgs) (*syncing, error) {
+	st, err := m.readAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	source, ok := st.byUUID(args.From)
+	target, ok2 := st.byUUID(args.To)
+	if !ok || !ok2 {
+		return nil, refuse(Failed, "snapbe activate --no-sync NAME goes without",
+			"hand over: the boot environment with the UUID %s, which ran before, has gone", args.From)
+	}
+	s := &syncing{m: m, st: st, source: source, target: target, zonesAlone: len(args.Only) > 0}
+	if !s.zonesAlone {
+		if err := s.begin(ctx); err != nil {
+			return nil, err
+		}
+		s.notStrict()
+	}
+	s.zones, s.zoneNotes = m.zoneSyncs(st, source, target, false, args.part(m))
+	return s, nil
+}
+
+// notStrict is for a handover: a conflict stops no boot. What can be taken over
+// is, and the rest is told.
+func (s *syncing) notStrict() {
+	s.list = slices.Clone(s.list)
+	for i := range s.list {
+		s.list[i].Strict = false
+	}
+}
