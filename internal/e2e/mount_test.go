@@ -27,8 +27,8 @@ func TestMount(t *testing.T) {
 				runs = []string{only}
 			}
 			for _, tests := range runs {
-				// On the console too, for a run that hangs.
-				out, err := m.Run("set -o pipefail; cd / && timeout 800 " + remote + " -test.v -test.run '" + tests + "' 2>&1 | tee /dev/ttyS0")
+				// On the console too, for a run that hangs. /tmp has no devices there.
+				out, err := m.Run("set -o pipefail; cd / && TMPDIR=/var/tmp timeout 800 " + remote + " -test.v -test.run '" + tests + "' 2>&1 | tee /dev/ttyS0")
 				t.Logf("%s\n%s", tests, out)
 				require.NoError(t, err)
 			}
