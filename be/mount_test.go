@@ -264,6 +264,7 @@ func TestMenuWithoutBoot(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(w.ZFS.Dir("bpool/BOOT/be-2"), file), []byte("new"), 0o644))
 		}
 		require.NoError(t, w.Host.Detach("/boot", false))
+		require.NoError(t, os.Mkdir(filepath.Join(w.ZFS.Dir("rpool/ROOT/debian"), "boot/grub"), 0o755))
 		if other != "" {
 			require.NoError(t, w.Host.Attach(tree(other), "/boot"))
 		}

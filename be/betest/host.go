@@ -60,9 +60,28 @@ func (h *Host) Boot(dataset string) {
 		nested := strings.HasPrefix(d.Name, dataset+"/")
 		boot := d.Name == "bpool/BOOT/"+base
 		if d.Name != dataset && mp != "/" && strings.HasPrefix(mp, "/") && (d.Value("canmount") == "on" || nested || boot) {
+			h.makeDir(mp)
 			h.mountAt(d.Name, mp)
 		}
 	}
+}
+
+// makeDir makes a mount point where there is none, as zfs mount does.
+func (h *Host) makeDir(dir string) {
+	if err := os.MkdirAll(h.below(dir), 0o755); err != nil {
+		panic(err)
+	}
+}
+
+// below is where a directory lies, in the topmost dataset that shows it.
+func (h *Host) below(dir string) string {
+	at := mount.Mounted{}
+	for _, m := range h.Mounted {
+		if (m.Dir == "/" || dir == m.Dir || strings.HasPrefix(dir, m.Dir+"/")) && len(m.Dir) >= len(at.Dir) {
+			at = m
+		}
+	}
+	return filepath.Join(h.w.ZFS.Dir(at.Dataset), strings.TrimPrefix(dir, at.Dir))
 }
 
 func (h *Host) mountAt(dataset, dir string) {
@@ -193,18 +212,12 @@ func (h *Host) checkDir(dir string) error {
 	if strings.HasPrefix(dir, filepath.Dir(h.w.dir)+"/") {
 		return nil
 	}
-	at := mount.Mounted{}
-	for _, m := range h.Mounted {
-		if (m.Dir == "/" || dir == m.Dir || strings.HasPrefix(dir, m.Dir+"/")) && len(m.Dir) >= len(at.Dir) {
-			at = m
-		}
-	}
-	info, err := os.Stat(filepath.Join(h.w.ZFS.Dir(at.Dataset), strings.TrimPrefix(dir, at.Dir)))
+	info, err := os.Stat(h.below(dir))
 	if err == nil && !info.IsDir() {
 		err = syscall.ENOTDIR
 	}
 	if err != nil {
-		return fmt.Errorf("attach at %s, in %s: %w", dir, at.Dataset, err)
+		return fmt.Errorf("attach at %s: %w", dir, err)
 	}
 	return nil
 }
