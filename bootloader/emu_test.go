@@ -19,7 +19,7 @@ import (
 // emuDisk is a disk image in the lab's layout, but that its pool is an ext2:
 // what matters here is in GRUB's language, not in its drivers.
 type emuDisk struct {
-	generation uint64 // of the menu on it
+	generation uint64 // of the menu on it; 0 is for 5
 	env        []byte // nil for no file
 	absent     bool
 	readOnly   bool
@@ -63,7 +63,9 @@ func tool(t *testing.T, argv ...string) []byte {
 func emuImage(t *testing.T, path string, m Menu, d emuDisk, ids Disk, bad []string) {
 	t.Helper()
 	tree := path + ".tree"
-	m.Generation = d.generation
+	if m.Generation = d.generation; m.Generation == 0 {
+		m.Generation = 5
+	}
 	text := strings.NewReplacer("\tlinux ", "\ttest_linux ", "\tinitrd ", "\ttest_initrd ").Replace(string(Encode(m)))
 	require.NoError(t, os.MkdirAll(tree+"/GRUB@", 0o755))
 	require.NoError(t, os.WriteFile(tree+"/GRUB@/snapbe.cfg", []byte(text), 0o644))
