@@ -70,7 +70,7 @@ func readEnvFile(dir int) ([]byte, error) {
 // writeEnvFile writes over the file where it lies: no cluster and no directory
 // entry changes, so that a power cut cannot lose it.
 func writeEnvFile(dir int, block []byte) error {
-	f, err := openEnvFile(dir, unix.O_WRONLY)
+	f, err := openEnvFile(dir, unix.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrEnvDamaged) {
 		return makeEnvFile(dir, block)
 	} else if err != nil {

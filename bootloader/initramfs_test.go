@@ -149,7 +149,7 @@ func TestInitramfsTools(t *testing.T) {
 		"not executable":    {trial, "echo own >>\"${rootmnt%/root}/done\"\n", 0o644, "0", "own reboot -f switched", "no /sbin/init that can be started"},
 		"no init, no trial": {"ro", "", 0, "0", "switched", ""},
 		"too late":          {trial + " snapbe.initramfs_timeout=1", "", 0o755, "2", "reboot -f switched", "was not found and mounted in 1 s"},
-		"in time":           {trial + " snapbe.initramfs_timeout=3", "", 0o755, "0", "switched", ""},
+		"in time":           {trial + " snapbe.initramfs_timeout=60", "", 0o755, "0", "switched", ""},
 	}
 	for _, shell := range [][]string{{"/bin/sh"}, {"/usr/lib/klibc/bin/sh"}, {"/bin/busybox", "sh"}} {
 		for name, c := range cases {
