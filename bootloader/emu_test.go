@@ -171,7 +171,7 @@ func TestEmulatedTrial(t *testing.T) {
 		"read-only, the only disk": {disks: [2]emuDisk{{absent: true}, {env: armed, readOnly: true}}, boots: "2026-11 hd0",
 			after: [2][]byte{nil, armed}, says: "BE new is not tried"},
 		"read-only, not armed": {disks: [2]emuDisk{{env: armed}, {env: idle, readOnly: true}}, boots: "new hd0",
-			after: [2][]byte{tried, idle}},
+			after: [2][]byte{tried, idle}, says: "Permission denied"},
 		// 10 is more than 9: GRUB compares numbers, not texts.
 		"the other is newer": {disks: [2]emuDisk{{env: env("", "", 9), generation: 9}, {env: env(new, "", 10), generation: 10}},
 			boots: "new hd1", after: [2][]byte{env("", new, 9), env("", new, 10)}, says: "Another disk has a newer menu"},
