@@ -82,7 +82,8 @@ function snapbe_disarm {
 // be for ever; and not where a disk says that it was, or else a disk that was
 // away would have it tried again.
 func (w *script) environment(m Menu) {
-	if !m.remembers() {
+	// A menu without a generation is of a host that arms nothing yet.
+	if !m.remembers() || m.Generation == 0 && m.Trial == "" {
 		return
 	}
 	w.WriteString(functions[1:])
