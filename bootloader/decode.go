@@ -47,6 +47,7 @@ func (m *Menu) read(line string) error {
 		}
 		m.PoolGUID, m.GrubPath, m.Default, m.Previous =
 			head.PoolGUID, head.GrubPath, head.Default, head.Previous
+		m.Trial, m.TrialCmdline, m.Generation = head.Trial, head.TrialCmdline, head.Generation
 	case entryRecord:
 		if err := unmarshal(text, &e); err != nil {
 			return err

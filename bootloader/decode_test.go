@@ -27,6 +27,22 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// TestDecodeOldRecords: what an earlier release wrote of a menu is a menu still,
+// though its text is written anew.
+func TestDecodeOldRecords(t *testing.T) {
+	var m Menu
+	for _, line := range []string{
+		`#@menu {"PoolGUID":5,"GrubPath":"/GRUB@","Default":"a","Previous":""}`,
+		`#@entry {"UUID":"a","Name":"debian","Description":"","Dataset":"rpool/ROOT/debian","Path":"/ROOT/debian@/boot","Title":"","Kernel":"k","Initrd":"i","Cmdline":[]}`,
+		`#@disk {"Name":"vda","PartUUID":"11111111-aaaa-4bbb-8ccc-0123456789ab","Part":3,"ESP":"1A2B-3C4D"}`,
+	} {
+		require.NoError(t, m.read(line))
+	}
+	require.NoError(t, m.Validate())
+	require.Equal(t, []Disk{{Name: "vda", PartUUID: "11111111-aaaa-4bbb-8ccc-0123456789ab", Part: 3, ESP: "1A2B-3C4D"}}, m.Disks)
+	require.NotContains(t, string(Encode(m)), "load_env", "without a FAT there is nothing to load")
+}
+
 // FuzzDecode gives records to Decode, which come from a file that anybody who
 // can write to GRUB's directory may have changed.
 func FuzzDecode(f *testing.F) {
@@ -72,7 +88,9 @@ func FuzzEncodeDecode(f *testing.F) {
 		e.Path, e.Kernel, e.Initrd = path, word, word
 		m.Entries = append(m.Entries[:2:2], e)
 		m.GrubPath = path
-		m.Disks = []Disk{{Name: disk, PartUUID: disks()[0].PartUUID, Part: 3}}
+		m.Disks = disks()[:1]
+		m.Disks[0].Name = disk
+		m.Trial, m.TrialCmdline = e.UUID, []string{word}
 		text := Encode(m)
 		checkBalance(t, text)
 		if m.Validate() != nil {
@@ -115,6 +133,6 @@ func checkBalance(t *testing.T, text []byte) {
 	}
 	require.Zero(t, depth)
 	heads := strings.Count("\n"+strings.ReplaceAll(string(text), "\t", ""), "\nmenuentry ")
-	// Three BEs, the failback, one disk with its menu and three BEs.
-	require.Equal(t, 3+1+1+3, heads)
+	// Three BEs, the trial, the failback, one disk with its menu and three BEs.
+	require.Equal(t, 3+1+1+1+3, heads)
 }

@@ -13,11 +13,8 @@ import (
 	"snapbe/internal/command"
 )
 
-// GPT's types of the partitions that matter for booting.
-const (
-	typeBIOSBoot = "21686148-6449-6e6f-744e-656564454649"
-	typeESP      = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
-)
+// typeBIOSBoot is GPT's type of the partition for GRUB's core image.
+const typeBIOSBoot = "21686148-6449-6e6f-744e-656564454649"
 
 // ErrNoPartition is the error of a leaf that is no partition of a GPT disk:
 // GRUB cannot be put beside it, nor can the menu name it.
@@ -31,6 +28,9 @@ type Device struct {
 	// BIOSBoot is the first sector, of 512 bytes, of the partition for
 	// GRUB's core image; 0 where there is none.
 	BIOSBoot int64
+	// Env is the device of the FAT partition for the disk's Env, such as
+	// /dev/vda2; "" where there is none.
+	Env string
 }
 
 // block is a line of lsblk(8).
@@ -126,7 +126,10 @@ func (g *GRUB) device(blocks map[string]block, leaf string) (Device, error) {
 		return Device{}, err
 	}
 	d := Device{Path: disk.Path, Disk: Disk{Name: disk.KName,
-		PartUUID: strings.ToLower(part.PartUUID), Part: int(number), ESP: fatID(blocks, disk.KName)}}
+		PartUUID: strings.ToLower(part.PartUUID), Part: int(number)}}
+	if err := g.envPartition(blocks, &d); err != nil {
+		return Device{}, err
+	}
 	d.BIOSBoot, err = g.biosBoot(blocks, disk.KName)
 	return d, err
 }
@@ -146,24 +149,6 @@ func (g *GRUB) biosBoot(blocks map[string]block, disk string) (int64, error) {
 		}
 	}
 	return 0, nil
-}
-
-// fatID is the volume id of the disk's ESP, or else of another FAT partition.
-func fatID(blocks map[string]block, disk string) string {
-	id, kname := "", ""
-	for _, b := range blocks {
-		if b.PKName != disk || b.FSType != "vfat" || !espForm.MatchString(strings.ToUpper(b.UUID)) {
-			continue
-		}
-		if strings.ToLower(b.PartType) == typeESP {
-			return strings.ToUpper(b.UUID)
-		}
-		// The first by name: a map has no order, the menu needs one.
-		if kname == "" || compareVersions(b.KName, kname) < 0 {
-			id, kname = strings.ToUpper(b.UUID), b.KName
-		}
-	}
-	return id
 }
 
 // sysfsNumber reads a number of the block device, such as its "start".

@@ -34,6 +34,10 @@ type menuHead struct {
 	GrubPath string
 	Default  string
 	Previous string
+
+	Trial        string   `json:",omitempty"`
+	TrialCmdline []string `json:",omitempty"`
+	Generation   uint64   `json:",omitempty"`
 }
 
 // Encode is the text of the menu fragment. It depends on m alone, not on the
@@ -43,7 +47,8 @@ func Encode(m Menu) []byte {
 	m = m.Canonical()
 	w := &script{}
 	w.WriteString(header)
-	w.record(menuRecord, menuHead{m.PoolGUID, m.GrubPath, m.Default, m.Previous})
+	w.record(menuRecord, menuHead{m.PoolGUID, m.GrubPath, m.Default, m.Previous,
+		m.Trial, m.TrialCmdline, m.Generation})
 	for _, e := range m.Entries {
 		w.record(entryRecord, e)
 	}
@@ -131,13 +136,8 @@ func (w *script) prologue(m Menu) {
 	w.line("\tsearch --no-floppy --fs-uuid --set=snapbe_root %016x", m.PoolGUID)
 	w.line("fi")
 	w.line("export snapbe_root")
-	if len(m.Entries) > 0 && m.Entries[0].UUID == m.Default {
-		w.line("set default=%s", quote(id(m.Default)))
-		if m.failback() != nil {
-			// By number: GRUB does not find a fallback by its id.
-			w.line("set fallback=1")
-		}
-	}
+	w.environment(m)
+	w.choose(m)
 }
 
 // failback is the entry to go back to, if there is one.
@@ -150,14 +150,17 @@ func (m Menu) failback() *Entry {
 	return nil
 }
 
-// environments writes the default, the failback entry right after it, where
-// "fallback" expects it, and the others.
+// environments writes the default, the trial's and the failback entry right
+// after it, where "fallback" expects them, and the others.
 func (w *script) environments(m Menu) {
 	rest := m.Entries
 	if len(rest) > 0 {
 		w.line("")
 		w.entry(rest[0], title(rest[0]), id(rest[0].UUID))
 		rest = rest[1:]
+	}
+	if e := m.trial(); e != nil {
+		w.trialEntry(m, *e)
 	}
 	if back := m.failback(); back != nil {
 		w.entry(*back, "Failback: "+beTitle(*back), "snapbe-failback")
@@ -175,6 +178,12 @@ func (w *script) environments(m Menu) {
 }
 
 func (w *script) entry(e Entry, title, id string) {
+	w.start(e, title, id, nil, nil)
+}
+
+// start writes an entry that boots e, with files for the kernel to unpack
+// before the initrd and parameters after its own.
+func (w *script) start(e Entry, title, id string, before, more []string) {
 	head := "menuentry " + quote(title) +
 		" --unrestricted --class gnu-linux --class gnu --class os --id " + quote(id)
 	w.block(head, func() {
@@ -183,13 +192,18 @@ func (w *script) entry(e Entry, title, id string) {
 		}
 		w.line(`set root="$snapbe_root"`)
 		w.line("echo %s", quote("Loading BE "+e.Name+" ..."))
-		words := []string{quote(e.Path + "/" + e.Kernel), quote("root=ZFS=" + e.Dataset), "ro"}
-		for _, word := range e.Cmdline {
-			words = append(words, quote(word))
-		}
-		w.line("linux %s", strings.Join(words, " "))
-		w.line("initrd %s", quote(e.Path+"/"+e.Initrd))
+		w.line("linux %s", words(slices.Concat([]string{e.Path + "/" + e.Kernel, "root=ZFS=" + e.Dataset, "ro"},
+			e.Cmdline, more)))
+		w.line("initrd %s", words(append(slices.Clone(before), e.Path+"/"+e.Initrd)))
 	})
+}
+
+func words(list []string) string {
+	var quoted []string
+	for _, word := range list {
+		quoted = append(quoted, quote(word))
+	}
+	return strings.Join(quoted, " ")
 }
 
 func id(uuid string) string { return "snapbe-" + uuid }

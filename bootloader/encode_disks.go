@@ -25,6 +25,8 @@ func (w *script) openMenu(m Menu, d Disk) {
 		" --unrestricted --id "+quote("snapbe-open-"+d.Name), func() {
 		w.findDisk(d, func() {
 			w.line(`set root="$snapbe_disk"`)
+			w.line("set snapbe_opened=yes")
+			w.line("export snapbe_opened")
 			w.line(`configfile "($snapbe_disk)"%s`, quote(m.GrubPath+"/grub.cfg"))
 		})
 	})

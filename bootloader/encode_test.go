@@ -36,8 +36,10 @@ func entry(n int, name string) Entry {
 
 func disks() []Disk {
 	return []Disk{
-		{Name: "vda", PartUUID: "11111111-aaaa-4bbb-8ccc-0123456789ab", Part: 3, ESP: "1A2B-3C4D"},
-		{Name: "vdb", PartUUID: "22222222-aaaa-4bbb-8ccc-0123456789ab", Part: 3},
+		{Name: "vda", PartUUID: "11111111-aaaa-4bbb-8ccc-0123456789ab", Part: 3, ESP: "1A2B-3C4D",
+			EnvUUID: "11111111-eeee-4bbb-8ccc-0123456789ab", EnvPart: 2},
+		{Name: "vdb", PartUUID: "22222222-aaaa-4bbb-8ccc-0123456789ab", Part: 3,
+			EnvUUID: "22222222-eeee-4bbb-8ccc-0123456789ab", EnvPart: 2},
 	}
 }
 
@@ -57,8 +59,17 @@ func menus() map[string]Menu {
 		entry(4, "debian"), entry(5, "be-2")}
 	many.Default, many.Previous = many.Entries[4].UUID, many.Entries[0].UUID
 
+	trial := many
+	trial.Generation = 42
+	trial.Trial, trial.TrialCmdline = trial.Entries[1].UUID, []string{"systemd.watchdog_sec=30", "x='$y'"}
+
 	split := two
 	split.GrubPath = "/GRUB@"
+	// As a host without FAT partitions has them.
+	split.Disks = disks()
+	for i := range split.Disks {
+		split.Disks[i].ESP, split.Disks[i].EnvUUID, split.Disks[i].EnvPart = "", "", 0
+	}
 	split.Entries = slices.Clone(two.Entries)
 	for i := range split.Entries {
 		split.Entries[i].Path = "/BOOT/" + split.Entries[i].Name + "@"
@@ -71,7 +82,7 @@ func menus() map[string]Menu {
 	evil.Entries[0].Description = hostile
 	evil.Entries[1].Title = "--users=x " + hostile
 	evil.Entries[1].Cmdline = []string{"dyndbg=file a.c +p", "a='b'", `c="d;e"`, "$f", "#g", `\`, "'"}
-	return map[string]Menu{"one": one, "two": two, "many": many, "split": split, "hostile": evil}
+	return map[string]Menu{"one": one, "two": two, "many": many, "trial": trial, "split": split, "hostile": evil}
 }
 
 // scriptCheck asks GRUB's own parser.
@@ -162,6 +173,10 @@ func randomMenu(rng *rand.Rand) Menu {
 	if p := m.Entries[rng.IntN(len(m.Entries))].UUID; p != m.Default {
 		m.Previous = p
 	}
+	if t := m.Entries[rng.IntN(len(m.Entries))].UUID; t != m.Default {
+		m.Trial, m.TrialCmdline = t, []string{word()}
+		m.Generation = rng.Uint64N(MaxGeneration)
+	}
 	if len(m.Disks) == 0 {
 		m.Disks = nil
 	}
@@ -188,7 +203,15 @@ func TestValidate(t *testing.T) {
 		"partition id":       {func(m *Menu) { m.Disks[0].PartUUID = "0FC6" }, "malformed partition id"},
 		"partition":          {func(m *Menu) { m.Disks[0].Part = 0 }, "malformed partition number"},
 		"volume id":          {func(m *Menu) { m.Disks[0].ESP = "x" }, "malformed volume id"},
-		"double disk":        {func(m *Menu) { m.Disks[1].Name = "vda" }, "twice"},
+		"generation":         {func(m *Menu) { m.Generation = MaxGeneration + 1 }, "is more than 2147483647"},
+		"unknown trial":      {func(m *Menu) { m.Trial = "x" }, `the BE on trial "x" is not in the menu`},
+		"default on trial":   {func(m *Menu) { m.Trial = m.Default }, "is the default too"},
+		"no trial":           {func(m *Menu) { m.TrialCmdline = []string{"a"} }, "and no trial"},
+		"trial parameter": {func(m *Menu) { m.Trial, m.TrialCmdline = m.Previous, []string{"a\n"} },
+			"malformed kernel parameter"},
+		"FAT's id":     {func(m *Menu) { m.Disks[0].EnvUUID = "a b" }, "malformed id \"a b\" of the FAT"},
+		"FAT's number": {func(m *Menu) { m.Disks[0].EnvPart = -1 }, "malformed number -1 of the FAT"},
+		"double disk":  {func(m *Menu) { m.Disks[1].Name = "vda" }, "twice"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

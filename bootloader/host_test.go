@@ -160,14 +160,18 @@ func TestDisks(t *testing.T) {
 		"vda3/partition": "3", "vda1/start": "2048", "vda2/partition": "2",
 		"vdb3/partition": "3", "vdb1/start": "2048",
 		"nvme0n1p2/partition": "2", "sdc2/partition": "2",
+		"vdb2/partition": "2", "nvme0n1p9/partition": "9",
 	})
 	got, err := g.Devices(t.Context(), []string{leafOf(t, "vdb3"), leafOf(t, "vda3"), leafOf(t, "nvme0n1p2"), leafOf(t, "sdc2"), leafOf(t, "vda2")})
 	require.NoError(t, err)
 	require.Equal(t, []Device{
-		{Disk{"vdb", "7d1f2a3c-0002-4cc5-8f4e-9a3e5f0d1b22", 3, "5BE0-0002"}, "/dev/vdb", 2048},
-		{Disk{"vda", "7d1f2a3c-0001-4cc5-8f4e-9a3e5f0d1b22", 3, "5BE0-0001"}, "/dev/vda", 2048},
-		{Disk{"nvme0n1", "7d1f2a3c-0003-4cc5-8f4e-9a3e5f0d1b22", 2, "AB12-CD34"}, "/dev/nvme0n1", 0},
-		{Disk{"sdc", "7d1f2a3c-0004-4cc5-8f4e-9a3e5f0d1b22", 2, ""}, "/dev/sdc", 0},
+		{Disk{"vdb", "7d1f2a3c-0002-4cc5-8f4e-9a3e5f0d1b22", 3, "5BE0-0002",
+			"0d7e1c11-0004-4a53-9d60-0d4e0b8a1c01", 2}, "/dev/vdb", 2048, "/dev/vdb2"},
+		{Disk{"vda", "7d1f2a3c-0001-4cc5-8f4e-9a3e5f0d1b22", 3, "5BE0-0001",
+			"0d7e1c11-0002-4a53-9d60-0d4e0b8a1c01", 2}, "/dev/vda", 2048, "/dev/vda2"},
+		{Disk{"nvme0n1", "7d1f2a3c-0003-4cc5-8f4e-9a3e5f0d1b22", 2, "AB12-CD34",
+			"0d7e1c11-0006-4a53-9d60-0d4e0b8a1c01", 9}, "/dev/nvme0n1", 0, "/dev/nvme0n1p9"},
+		{Disk{"sdc", "7d1f2a3c-0004-4cc5-8f4e-9a3e5f0d1b22", 2, "", "", 0}, "/dev/sdc", 0, ""},
 	}, got)
 	require.Len(t, run.ran, 1, "one process, however many disks")
 

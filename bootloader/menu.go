@@ -11,6 +11,15 @@ type Menu struct {
 	// Default and Previous are UUIDs of entries; Previous may be "".
 	Default  string
 	Previous string
+	// Trial is the UUID of the entry that GRUB boots once where a disk's Env
+	// asks for it; "" where no BE is on trial. It is not the default.
+	Trial string
+	// TrialCmdline holds the kernel parameters that the trial's entry has beside
+	// those of its BE and of every trial.
+	TrialCmdline []string
+	// Generation rises with each menu that differs from the one before; 0 is
+	// that of a menu which no other gives way to. Env's is compared with it.
+	Generation uint64
 	// Entries are the boot environments; Encode sorts them.
 	Entries []Entry
 	// Disks are the boot disks, in the order of the mirror's leaves.
@@ -52,4 +61,8 @@ type Disk struct {
 	// ESP is the volume id of the disk's FAT partition as GRUB's search
 	// knows it, such as "1A2B-3C4D"; "" where there is none.
 	ESP string
+	// EnvUUID is the GPT unique id of that partition, lower case, and EnvPart
+	// its number; "" and 0 where the disk has none for its Env.
+	EnvUUID string `json:",omitempty"`
+	EnvPart int    `json:",omitempty"`
 }

@@ -41,7 +41,24 @@ func (m Menu) Validate() error {
 	case m.Previous == m.Default:
 		return fmt.Errorf("the default %q is the previous BE too", m.Default)
 	}
+	if err := m.validateTrial(seen); err != nil {
+		return err
+	}
 	return validateDisks(m.Disks)
+}
+
+func (m Menu) validateTrial(entries map[string]bool) error {
+	switch {
+	case m.Generation > MaxGeneration:
+		return fmt.Errorf("the menu's generation %d is more than %d", m.Generation, MaxGeneration)
+	case m.Trial != "" && !entries[m.Trial]:
+		return fmt.Errorf("the BE on trial %q is not in the menu", m.Trial)
+	case m.Trial == m.Default:
+		return fmt.Errorf("the BE on trial %q is the default too", m.Trial)
+	case m.Trial == "" && len(m.TrialCmdline) > 0:
+		return errors.New("the menu has kernel parameters for a trial, and no trial")
+	}
+	return validateWords(m.TrialCmdline)
 }
 
 func (e Entry) validate() error {
@@ -58,12 +75,19 @@ func (e Entry) validate() error {
 	if strings.Contains(e.Kernel+e.Initrd, "/") {
 		return fmt.Errorf("kernel %q and initrd %q must be file names", e.Kernel, e.Initrd)
 	}
-	for _, word := range e.Cmdline {
+	if err := validateWords(e.Cmdline); err != nil {
+		return err
+	}
+	return checkPath("the directory of the kernels", e.Path)
+}
+
+func validateWords(cmdline []string) error {
+	for _, word := range cmdline {
 		if word == "" || !isClean(word) {
 			return fmt.Errorf("malformed kernel parameter %q", word)
 		}
 	}
-	return checkPath("the directory of the kernels", e.Path)
+	return nil
 }
 
 func validateDisks(disks []Disk) error {
@@ -78,6 +102,10 @@ func validateDisks(disks []Disk) error {
 			return fmt.Errorf("disk %s: malformed partition number %d", d.Name, d.Part)
 		case d.ESP != "" && !espForm.MatchString(d.ESP):
 			return fmt.Errorf("disk %s: malformed volume id %q", d.Name, d.ESP)
+		case d.EnvUUID != "" && !partForm.MatchString(d.EnvUUID):
+			return fmt.Errorf("disk %s: malformed id %q of the FAT partition", d.Name, d.EnvUUID)
+		case (d.EnvUUID != "") != (d.EnvPart > 0):
+			return fmt.Errorf("disk %s: malformed number %d of the FAT partition", d.Name, d.EnvPart)
 		case names[d.Name] || parts[d.PartUUID]:
 			return fmt.Errorf("disk %s is in the menu twice", d.Name)
 		}

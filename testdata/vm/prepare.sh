@@ -12,6 +12,8 @@ packages=(
 	qemu-system-x86 qemu-utils
 	# for the package, and for tests that ask the real programs
 	dpkg-dev grub-common mandoc shellcheck fish zsh gzip xz-utils
+	# for GRUB without a machine, and for the initramfs' shells
+	grub-emu gdisk dosfstools mtools klibc-utils busybox-static
 )
 
 missing=()
