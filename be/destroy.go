@@ -228,7 +228,7 @@ func (m *Manager) removalOf(ctx context.Context, roots []string, bound uint64, a
 			t.snaps[name] = append(t.snaps[name], d)
 		}
 	}
-	if err := t.lookWanted(ctx, ds); err != nil {
+	if err := t.lookWanted(ctx); err != nil {
 		return removal{}, err
 	}
 	for _, d := range ds {
@@ -305,15 +305,8 @@ func (t *taking) dataset(d zfs.Dataset) error {
 }
 
 // lookWanted reads what is wanted when the snapshots that no promotion brings
-// elsewhere have gone, where a sync point is among what may go.
-func (t *taking) lookWanted(ctx context.Context, ds []zfs.Dataset) (err error) {
-	if !slices.ContainsFunc(ds, func(d zfs.Dataset) bool {
-		_, snap, _ := splitName(d.Name)
-		_, origin, _ := splitName(d.Value("origin"))
-		return isPoint(snap) || isPoint(origin)
-	}) {
-		return nil
-	}
+// elsewhere have gone: sync points, and by a retelling any other snapshot.
+func (t *taking) lookWanted(ctx context.Context) (err error) {
 	lost := map[string]bool{}
 	for _, snaps := range t.snaps {
 		at, _ := youngestOrigin(snaps, t.stays)
@@ -580,7 +573,7 @@ func (m *Manager) destroySnapshotOperation(id string, args snapshotArgs) *operat
 			if err != nil || len(snaps) == 0 {
 				return err
 			}
-			return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: bottomUp(snaps)})
+			return m.remove(ctx, removal{Removal: zfs.Removal{Datasets: bottomUp(snaps)}})
 		}})
 	}
 	op.committed = func(ctx context.Context) (int, bool, error) {

@@ -265,7 +265,7 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 			return len(op.steps) - 1, true, nil
 		case running != args.Target: // the rest is left to the next boot of its own
 			_, begun, e := m.snapshotMark(ctx, args.Source+"@"+syncPrefix+args.Snap)
-			return first, begun && args.From != "", errors.Join(err, e)
+			return first + 1, begun && args.From != "", errors.Join(err, e)
 		case args.Restore != "" && left.Restore != args.Restore: // it went back already
 			return back + 1, true, err
 		}

@@ -3,6 +3,7 @@ package be
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"snapbe/internal/journal"
@@ -61,33 +62,43 @@ func (h *handingOver) snapshotStep() journal.Step {
 // named, whatever a zone has in store.
 func (h *handingOver) catchUpStep() journal.Step {
 	return journal.Step{Name: "mount the other one and sync what has changed since", Do: func(ctx context.Context) error {
-		s, err := h.syncing(ctx)
+		err := h.catchUp(ctx)
+		if running, e := h.m.sys.Host.Root(); err != nil && h.args.recovering && e == nil && running != h.args.Target {
+			// It is for the other one to do; this one must not be held up by it.
+			h.op.result.Notes = append(h.op.result.Notes, fmt.Sprintf("what was begun in %s is not ended: %v", h.args.Target, err))
+			return nil
+		}
+		return err
+	}}
+}
+
+func (h *handingOver) catchUp(ctx context.Context) error {
+	s, err := h.syncing(ctx)
+	if err != nil {
+		return err
+	}
+	if !s.zonesAlone && s.target.synced != h.there() {
+		report, err := s.apply(ctx, h.point(), h.op.verb)
 		if err != nil {
+			return syncError(h.op.verb, err)
+		}
+		h.op.result.Sync = report
+		h.op.result.Notes = append(h.op.result.Notes, s.after(report)...)
+		if err := h.name(ctx, s); err != nil {
 			return err
 		}
-		if !s.zonesAlone && s.target.synced != h.there() {
-			report, err := s.apply(ctx, h.point(), h.op.verb)
-			if err != nil {
-				return syncError(h.op.verb, err)
-			}
-			h.op.result.Sync = report
-			h.op.result.Notes = append(h.op.result.Notes, s.after(report)...)
-			if err := h.name(ctx, s); err != nil {
-				return err
-			}
+	}
+	failed := h.m.applyZones(ctx, h.op, s, h.point())
+	if failed != nil {
+		failed = syncError(h.op.verb, failed)
+	}
+	var done []*syncing
+	for _, z := range s.zones {
+		if slices.ContainsFunc(h.op.result.Zones, func(r ZoneSync) bool { return r.Zone == z.zone }) {
+			done = append(done, z)
 		}
-		failed := h.m.applyZones(ctx, h.op, s, h.point())
-		if failed != nil {
-			failed = syncError(h.op.verb, failed)
-		}
-		var done []*syncing
-		for _, z := range s.zones {
-			if slices.ContainsFunc(h.op.result.Zones, func(r ZoneSync) bool { return r.Zone == z.zone }) {
-				done = append(done, z)
-			}
-		}
-		return errors.Join(failed, h.name(ctx, done...))
-	}}
+	}
+	return errors.Join(failed, h.name(ctx, done...))
 }
 
 // name names the point on those that have taken it over.
@@ -111,8 +122,12 @@ func (m *Manager) catchUp(ctx context.Context, args handoverArgs) (*syncing, err
 	source, ok := st.byUUID(args.From)
 	target, ok2 := st.byUUID(args.To)
 	if !ok || !ok2 {
+		gone := args.From
+		if ok {
+			gone = args.To
+		}
 		return nil, refuse(Failed, "snapbe activate --no-sync NAME goes without",
-			"hand over: the boot environment with the UUID %s, which ran before, has gone", args.From)
+			"hand over: the boot environment with the UUID %s has gone", gone)
 	}
 	s := &syncing{m: m, st: st, source: source, target: target, zonesAlone: len(args.Only) > 0}
 	if !s.zonesAlone {

@@ -185,10 +185,10 @@ func (l *lines) has(st *state, b BE) map[string]zfs.Dataset {
 	return l.content(l.of(b.Dataset), l.facts(st, b))
 }
 
-// hasAt are those whose content a snapshot has.
-func (l *lines) hasAt(s zfs.Dataset) map[string]zfs.Dataset {
+// holds tells whether a snapshot has the content of another one.
+func (l *lines) holds(s, other zfs.Dataset) bool {
 	line := l.upTo(s)
-	return l.content(line, hadIn(line))
+	return in(line, other) || slices.ContainsFunc(hadIn(line), func(guid string) bool { return in(l.upTo(l.guids[guid]), other) })
 }
 
 // content is what a line holds, and what facts tell.

@@ -34,7 +34,7 @@ func (m *Manager) dropOldPoints(ctx context.Context) (notes []string, err error)
 	for _, st := range of {
 		old = append(old, l.old(st)...)
 	}
-	if err := m.setAll(ctx, l.handOn(old)); err != nil {
+	if err := m.tellAll(ctx, l.handOn(old)); err != nil {
 		return nil, err
 	}
 	return m.dropPoints(ctx, old)
@@ -135,9 +135,15 @@ func (l *lines) wanted(st *state, stays func(BE) bool, goes func(zfs.Dataset) bo
 			continue
 		}
 		want(b, l.facts(st, b))
+		f, last := l.hadAt(l.origin[b.Dataset]), ""
 		for _, s := range l.snaps[b.Dataset] { // what one can go back to, or clone
-			if _, snap, _ := splitName(s.Name); !isPoint(snap) {
-				want(b, parseFacts(s.Local(propHad)))
+			if text := s.Local(propHad); text != "" {
+				f = parseFacts(text)
+			}
+			// One of another tool goes by the one before it.
+			if _, snap, _ := splitName(s.Name); !isPoint(snap) && f.String() != last {
+				want(b, f)
+				last = f.String()
 			}
 		}
 	}
@@ -205,25 +211,37 @@ func (m *Manager) retell(ctx context.Context, going []string) error {
 			}
 		}
 	}
-	return m.setAll(ctx, changes)
+	return m.tellAll(ctx, append(changes, l.handOn(going)...))
 }
 
-// handOn gives the facts of snapshots that go to those that were made next, where
-// they have none: snapshots of users and of other tools.
+// tellAll is setAll for snapshots of which other tools may have pruned some
+// meanwhile.
+func (m *Manager) tellAll(ctx context.Context, changes []zfs.Change) error {
+	if err := m.setAll(ctx, changes); !zfs.Is(err, zfs.NotFound) {
+		return err
+	}
+	for _, c := range changes {
+		if err := m.sys.ZFS.Set(ctx, []zfs.Change{c}); err != nil && !zfs.Is(err, zfs.NotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// handOn gives the facts of snapshots that go to those that were made next and have
+// none, up to one that has: snapshots of users and of other tools, of which any may
+// go before the others.
 func (l *lines) handOn(going []string) (changes []zfs.Change) {
 	for _, snaps := range l.snaps {
 		var left facts
 		for _, s := range snaps {
 			switch text := s.Local(propHad); {
-			case slices.Contains(going, s.Name):
-				if text != "" {
-					left = parseFacts(text)
-				}
-			case text == "" && left != nil:
+			case text != "" && slices.Contains(going, s.Name):
+				left = parseFacts(text)
+			case text != "":
+				left = nil
+			case left != nil && !slices.Contains(going, s.Name):
 				changes = append(changes, setHad(s.Name, left))
-				left = nil
-			default:
-				left = nil
 			}
 		}
 	}

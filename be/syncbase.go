@@ -20,6 +20,9 @@ type base struct {
 	// had taken over tree, of a third one, and known the target as the source has
 	// last taken it over. Each may be nil.
 	tree, origin, was, had, known mount.Tree
+	// logs is what the source was when it had taken over tree, of the target, and
+	// logsOrigin an older common state, both for logs alone.
+	logs, logsOrigin mount.Tree
 	// notes tell where there is none.
 	notes []string
 }
@@ -27,10 +30,9 @@ type base struct {
 // baseOf finds what source and target have in common: the youngest snapshot of any
 // BE whose content both of them have. Either comes from it, or has taken it over.
 //
-// Where that is the target's own, the source is judged by what it was when it had
-// taken it over: what differed then was told. The origin counts only where it is
-// known what the target was when it last took something over: what it has changed
-// since is its own.
+// Where that is the target's own, all that differs is the source's. The origin counts
+// only where it is known what the target was when it last took something over: what
+// it has changed since is its own.
 func (m *Manager) baseOf(ctx context.Context, st *state, source, target BE) (found base, err error) {
 	l, err := m.lines(ctx, st)
 	if err != nil {
@@ -39,25 +41,22 @@ func (m *Manager) baseOf(ctx context.Context, st *state, source, target BE) (fou
 	mine, theirs := l.of(source.Dataset), l.of(target.Dataset)
 	origin := common(mine, theirs)
 	shared := l.youngest(l.has(st, source), l.has(st, target))
-	tree, was := shared, l.since(theirs, shared)
-	had, known := zfs.Dataset{}, common(theirs, slices.Collect(maps.Values(l.has(st, source))))
-	if own := l.taken(mine, shared); own.Name != "" && !in(mine, shared) {
-		if in(theirs, shared) {
-			tree, was = own, shared
-		} else {
-			had = own
-		}
+	var had, logs, logsOrigin zfs.Dataset
+	was := l.since(theirs, shared)
+	if own := l.taken(mine, shared); own.Name != "" && in(theirs, shared) && !in(mine, shared) {
+		logs, logsOrigin = own, origin
 	}
-	if known.Name == was.Name || known.Name == origin.Name || known.Name == tree.Name {
+	if in(theirs, shared) || was.Name == "" {
+		was, origin = zfs.Dataset{}, zfs.Dataset{}
+	}
+	if !in(mine, shared) && !in(theirs, shared) {
+		had = l.taken(mine, shared)
+	}
+	known := common(theirs, slices.Collect(maps.Values(l.has(st, source))))
+	if known.Name == was.Name || known.Name == origin.Name || known.Name == shared.Name {
 		known = zfs.Dataset{}
 	}
-	if was.Name == "" || origin.Name == tree.Name {
-		origin = zfs.Dataset{}
-	}
-	if was.Name == tree.Name {
-		was = zfs.Dataset{}
-	}
-	for to, s := range map[*mount.Tree]zfs.Dataset{&found.tree: tree, &found.was: was, &found.origin: origin, &found.had: had, &found.known: known} {
+	for to, s := range map[*mount.Tree]zfs.Dataset{&found.tree: shared, &found.was: was, &found.origin: origin, &found.had: had, &found.known: known, &found.logs: logs, &found.logsOrigin: logsOrigin} {
 		if s.Name == "" {
 			continue
 		}
@@ -97,10 +96,7 @@ func (l *lines) youngest(mine, theirs map[string]zfs.Dataset) (found zfs.Dataset
 	for range both {
 		older := true
 		for _, s := range both {
-			if s.Name == found.Name {
-				continue
-			}
-			if _, ok := l.hasAt(s)[found.Value("guid")]; ok {
+			if s.Name != found.Name && l.holds(s, found) {
 				found, older = s, false
 				break
 			}
@@ -127,7 +123,7 @@ func (l *lines) since(line []zfs.Dataset, s zfs.Dataset) (found zfs.Dataset) {
 		return found
 	}
 	for _, x := range slices.Backward(line) {
-		if _, ok := l.hasAt(x)[s.Value("guid")]; ok {
+		if l.holds(x, s) {
 			return x
 		}
 	}

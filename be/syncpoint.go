@@ -54,7 +54,7 @@ func (m *Manager) sideNames(ctx context.Context, snap string, roots ...string) (
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"type"}})
 	names := make([]string, 0, len(ds))
 	for _, d := range ds {
-		if len(d.Name)+1+len(snap) > maxDataset {
+		if len(d.Name)+1+len(takenName(snap)) > maxDataset {
 			return nil, refuse(Invalid, "give the boot environment a shorter name", "sync: the name of a snapshot of %s would be longer than the %d bytes of ZFS", d.Name, maxDataset)
 		}
 		names = append(names, d.Name+"@"+snap)

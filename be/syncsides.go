@@ -41,10 +41,17 @@ func (s *syncing) withSides(ctx context.Context, snap string, readOnly bool, f f
 		}
 		return onShare(s.st.shareDirs, name, sides.Source, sides.Target)
 	}
+	var logs synclist.Past
 	show := s.view(source, true, &sides.Source, s.view(s.base.tree, true, &sides.Base,
 		s.view(s.base.origin, true, &sides.Origin, s.view(s.base.was, true, &sides.Was,
 			s.view(s.base.had, true, &sides.Had, s.view(s.base.known, true, &sides.Known,
-				s.view(target, readOnly, &sides.Target, func() error { return f(sides) })))))))
+				s.view(s.base.logs, true, &logs.Base, s.view(s.base.logsOrigin, true, &logs.Origin,
+					s.view(target, readOnly, &sides.Target, func() error {
+						if logs.Base != nil {
+							logs.Was, sides.Logs = sides.Base, &logs
+						}
+						return f(sides)
+					})))))))))
 	return show()
 }
 

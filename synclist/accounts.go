@@ -18,6 +18,7 @@ type accounts map[string]*merger
 func (a accounts) merge() map[string]*edit {
 	rejected := newRejections()
 	edits := map[string]*edit{}
+	a.bar()
 	for round := 0; ; round++ {
 		before := rejected.count()
 		for _, name := range []string{"group", "passwd", "gshadow", "shadow", "subuid", "subgid"} {

@@ -204,7 +204,11 @@ func TestAccountsWas(t *testing.T) {
 		require.True(t, ok)
 		assert.Equal(t, z, out["shadow"])
 		out, _, _ = mergeSides(t, false, all(base), all(z+a), all(z), all(z), all(z))
-		assert.Equal(t, z+a, out["shadow"])
+		want := z + a
+		if base == z+a {
+			want = z // removed before that
+		}
+		assert.Equal(t, want, out["shadow"])
 	}
 }
 

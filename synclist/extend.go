@@ -13,6 +13,11 @@ import (
 // extend syncs the file of a line with APPEND or PREPEND: what the source
 // gained since the base is added to the target, which keeps its own.
 func (s *syncer) extend(ctx context.Context, line Line) error {
+	if past := s.sides.Logs; past != nil {
+		of := *s
+		of.sides.Base, of.sides.Origin, of.sides.Was = past.Base, past.Origin, past.Was
+		s = &of
+	}
 	w := &walk{syncer: s, line: line, top: line.Path[1:]}
 	if w.shared(line, w.top) {
 		return nil

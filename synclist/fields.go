@@ -13,7 +13,7 @@ import (
 func (m *merger) fields(key string, line int, b, s, t record) {
 	f := &fieldMerge{
 		merger: m, key: key, line: line, b: b, s: s, t: t, out: slices.Clone(t),
-		o: m.origin.formerly(key), w: m.was.formerly(key),
+		o: m.origin.formerly(key), w: m.was.formerly(key), k: m.known.formerly(key),
 	}
 	for i, name := range m.format.fields {
 		if s[i] == t[i] {
@@ -46,9 +46,9 @@ type fieldMerge struct {
 	key     string
 	line    int
 	b, s, t record
-	// o and w are the record in the origin and as the last sync left it; nil
-	// where nothing is known.
-	o, w record
+	// o, w and k are the record in the origin, as the last sync left it, and as the
+	// source knows it of the target; nil where nothing is known.
+	o, w, k record
 	out  record
 	// taken are the fields that became the source's, and why; after is what is
 	// told of the others.

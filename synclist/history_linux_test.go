@@ -27,29 +27,25 @@ type history struct {
 	unfollowed map[string]bool
 }
 
-// environment is a BE: its files, what it was made or synced from last, and
-// what the two had after the switch before that.
+// environment is a BE: its files, and what the other one has of it.
 type environment struct {
 	name  string
 	files files
 	// seen is what it had after the last sync.
 	seen files
-	// point is the other one, and was itself, after the last switch; before is
-	// itself after the one before. They are nil where there was none.
-	point, was, before files
+	// taken is what the other one has taken over of it, own what it was when it last
+	// took over; nil where that is nothing.
+	taken, own files
 }
 
 const historyList = "/shadow MERGE\n/group MERGE\n/d REMOVE\n/log APPEND\n"
 
-// The kinds of callers. All give the origin and what was for an activation.
+// The kinds of callers.
 const (
 	// plain handovers look no further back than the activation.
 	plain = "handover with neither"
-	// unsure ones have the origin for the handover too, and may take there what
-	// the activation has not.
-	unsure = "handover with the origin alone"
-	// closest have the last switch but one for the origin.
-	closest = "the last switch but one for the origin"
+	// looking ones have the origin for the handover too, with what the activation left.
+	looking = "handover with the origin"
 )
 
 func newHistory(t *testing.T, r *rand.Rand, kind string) *history {

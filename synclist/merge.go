@@ -13,6 +13,8 @@ type merger struct {
 	// origin is nil where there is none, and was, which is what the last sync
 	// left in the target; known and had are as in Sides.
 	origin, was, known, had *table
+	// barredUsers and barredGroups could not be added by the last sync.
+	barredUsers, barredGroups map[string]bool
 	// blind tells that there is no base; taking, that then the source's file
 	// alone changed.
 	blind, taking bool
@@ -146,7 +148,7 @@ func (m *merger) remaining() {
 // decide settles one record.
 func (m *merger) decide(key string, line int) {
 	b, s, t := m.base.records[key], m.src.records[key], m.tgt.records[key]
-	if m.origin != nil && t == nil && !m.origin.has(key) && !m.was.has(key) && !m.known.has(key) {
+	if m.origin != nil && t == nil && !m.origin.has(key) && !m.was.has(key) && !m.known.has(key) && (m.was == nil || m.barred(key)) {
 		b = nil
 	}
 	if t == nil && b == nil {

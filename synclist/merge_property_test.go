@@ -90,7 +90,7 @@ func modelMerge(base, src, tgt, origin, was model) model {
 	}
 	for k := range keys {
 		b, s, t := base[k], src[k], tgt[k]
-		if origin != nil && t == nil && origin[k] == nil && was[k] == nil {
+		if origin != nil && t == nil && origin[k] == nil && was == nil {
 			b = nil
 		}
 		if t == nil && b == nil {

@@ -27,7 +27,7 @@ func (s *syncer) ancestor(t three, differ func(a, b side) (bool, error)) (side, 
 		return t.base, nil // nothing is removed that may have come back since
 	}
 	var origin side
-	for _, tree := range []*treecopy.Tree{s.sides.Was, s.sides.Origin} {
+	for _, tree := range []*treecopy.Tree{s.sides.Was, s.sides.Known, s.sides.Origin} {
 		if tree == nil {
 			continue
 		}
@@ -61,9 +61,13 @@ func (s *syncer) hadBoth(name string, tgt side, differ func(a, b side) (bool, er
 }
 
 // neverHad tells of a name that the target, which lacks it, has not had before
-// either, as far as is known.
+// either, as far as is known. Where it is known what the last sync left, what is not
+// there has been taken away since.
 func (s *syncer) neverHad(name string) (bool, error) {
-	for _, tree := range []*treecopy.Tree{s.sides.Origin, s.sides.Was, s.sides.Known} {
+	if s.sides.Was != nil {
+		return false, nil
+	}
+	for _, tree := range []*treecopy.Tree{s.sides.Origin, s.sides.Known} {
 		at, err := look(tree, name)
 		if _, link := errors.AsType[*treecopy.LinkError](err); link || at.there {
 			return false, nil
@@ -112,7 +116,7 @@ func (t *table) has(key string) bool { return t != nil && (t.records[key] != nil
 // parted. One that the base lacks too may have been removed and come back: that
 // must be known.
 func (m *merger) asInOrigin(key string, b, t record) bool {
-	if !slices.Equal(m.origin.formerly(key), t) {
+	if !slices.Equal(m.origin.formerly(key), t) || m.known != nil && !slices.Equal(m.known.formerly(key), t) {
 		return false
 	}
 	if m.was == nil {
@@ -144,7 +148,7 @@ func (f *fieldMerge) asInOrigin(i int) bool {
 		same = sameSet
 	}
 	switch {
-	case f.o == nil || !same(f.t[i], f.o[i]):
+	case f.o == nil || !same(f.t[i], f.o[i]) || f.k != nil && !same(f.t[i], f.k[i]):
 		return false
 	case f.w != nil:
 		return same(f.t[i], f.w[i])
@@ -173,9 +177,9 @@ func (f *fieldMerge) sooner(i int) bool {
 
 // closed tells of an account that was closed in the source before the last sync,
 // which could not bring it over, as both had changed it. That is not over yet:
-// the target has not opened it, it never knew.
+// the target has not opened it, as far as is known it never knew.
 func (f *fieldMerge) closed(i int) bool {
-	if f.w == nil || f.b == nil || f.s[i] != f.b[i] || f.o != nil && f.s[i] == f.o[i] {
+	if f.w == nil || f.b == nil || f.s[i] != f.b[i] || f.o != nil && f.s[i] == f.o[i] || f.k != nil && f.s[i] == f.k[i] {
 		return false
 	}
 	if f.format.fields[i] == expire {

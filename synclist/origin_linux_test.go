@@ -47,7 +47,7 @@ func TestWayBackFiles(t *testing.T) {
 		{"removed before, perhaps back since", "", "", "o", "o", "?", "", "o"},
 		{"removed before, back since", "", "", "o", "o", "", "", "o"},
 		{"changed before and removed since", "n", "", "o", "o", "o", Removed, ""},
-		{"gained before the last sync", "n", "n", "", "", "", Copied, "n"},
+		{"gained before the last sync, and gone since or refused", "n", "n", "", "", "", Kept, ""},
 		{"gained, and removed in the target since", "n", "n", "", "", "n", Kept, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

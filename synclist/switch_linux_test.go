@@ -21,8 +21,7 @@ func (h *history) locks() {
 			for _, name := range items[:3] {
 				was, is := item(e.seen, name), item(e.files, name)
 				if opened == isLocked(was) && opened != isLocked(is) {
-					// Back to the origin, it is as if it had never been opened.
-					h.pending[name] = !opened && (is != item(h.origin, name) || h.kind == closest)
+					h.pending[name] = !opened
 				}
 			}
 		}
@@ -31,7 +30,7 @@ func (h *history) locks() {
 }
 
 // sync syncs and holds that once more is without effect.
-func (h *history) sync(from, to *environment, base, origin, was files) {
+func (h *history) sync(from, to *environment, base, origin, was, logs files) {
 	h.locks()
 	h.t.Run("", func(t *testing.T) {
 		l := newLab(t, base, from.files, to.files)
@@ -40,6 +39,12 @@ func (h *history) sync(from, to *environment, base, origin, was files) {
 		}
 		if was != nil {
 			l.sides.Was = l.tree("was", was)
+			if to.taken != nil {
+				l.sides.Known = l.tree("known", to.taken)
+			}
+		}
+		if logs != nil {
+			l.sides.Logs = &Past{Base: l.tree("logs", logs), Origin: l.tree("older", h.origin), Was: l.sides.Base}
 		}
 		r, err := Apply(t.Context(), mustParse(t, historyList), l.sides, Options{})
 		require.NoError(t, err)
@@ -78,41 +83,30 @@ func (l *lab) files(side string) files {
 func (h *history) switchTo(to *environment) {
 	from := h.other(to)
 	h.log("switch to %s", to.name)
-	base, origin, was := to.point, h.origin, to.was
+	base := to.taken
 	if base == nil {
-		base, origin, was = h.origin, nil, nil
-	}
-	if h.kind == closest && to.before != nil {
-		origin = to.before
+		base = h.origin
 	}
 	source, target := maps.Clone(from.files), maps.Clone(to.files)
-	h.sync(from, to, base, origin, was)
-	activated := maps.Clone(from.files)
+	h.sync(from, to, base, nil, nil, from.own)
+	activated, left := maps.Clone(from.files), maps.Clone(to.files)
 	for range h.r.IntN(3) {
 		h.edit(from, true)
 	}
 	switch h.kind {
-	case plain, closest:
-		h.sync(from, to, activated, nil, nil)
-	case unsure:
-		h.sync(from, to, activated, h.origin, nil)
+	case plain:
+		h.sync(from, to, activated, nil, nil, nil)
+	case looking:
+		h.sync(from, to, activated, h.origin, left, nil)
 	}
-	h.check(from, to, source, target, base, was)
-	for _, e := range []*environment{from, to} {
-		e.before, e.was, e.point = e.was, maps.Clone(e.files), maps.Clone(h.other(e).files)
-	}
+	h.check(from, to, source, target, base)
+	from.taken, to.own = maps.Clone(from.files), maps.Clone(to.files)
 }
 
-func (h *history) check(from, to *environment, source, target, base, was files) {
+func (h *history) check(from, to *environment, source, target, base files) {
 	where := func() string { return h.kind + "\n" + strings.Join(h.where, "\n") }
 	for _, line := range h.written {
-		if h.kind == closest {
-			break // each has its own order, and no beginning in common
-		}
 		require.Equal(h.t, 1, strings.Count(to.files["log"], line+"\n"), "%q in %s; %s", line, to.name, where())
-	}
-	if was == nil {
-		was = h.origin
 	}
 	for _, name := range items {
 		s, now := item(from.files, name), item(to.files, name)
@@ -120,14 +114,14 @@ func (h *history) check(from, to *environment, source, target, base, was files) 
 			require.True(h.t, isLocked(now), "%s: a lock is lost; %s", name, where())
 		}
 		t := item(target, name)
-		if by := h.editors[name]; len(by) == 1 && (!h.unfollowed[name] || h.kind == closest) {
+		if by := h.editors[name]; len(by) == 1 && !h.unfollowed[name] {
 			want := t
 			if by[from] {
 				want = s
 			}
 			require.Equal(h.t, want, now, "%s: changed on one side alone, and it is not there; %s", name, where())
 		}
-		if s == item(base, name) && s == item(source, name) && t != item(was, name) && h.kind != unsure {
+		if s == item(base, name) && s == item(source, name) && t != item(base, name) {
 			if isLocked(s) {
 				t, now = strings.TrimPrefix(t, "!"), strings.TrimPrefix(now, "!")
 			}
@@ -140,7 +134,7 @@ func TestThereAndBack(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	for _, kind := range []string{plain, unsure, closest} {
+	for _, kind := range []string{plain, looking} {
 		for range 20 {
 			t.Run("", func(t *testing.T) {
 				h := newHistory(t, r, kind)

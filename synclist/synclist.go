@@ -44,9 +44,18 @@ type Sides struct {
 	// Base over. What it had then, and has no more, it has removed, though Base
 	// never had it; so it is in the target too, where that is still as Was.
 	Had *treecopy.Tree
+	// Logs, where there is one, takes the place of Base, Origin and Was for APPEND and
+	// PREPEND. Where Base is the target's own, its lines are not in the source's
+	// order: what the source gained is told by what it was itself.
+	Logs *Past
 	// Shared tells that a path lies on storage that all BEs have in common, and
 	// why; it is left out then, with all beneath it. It may be nil.
 	Shared func(path string) (why string, ok bool)
+}
+
+// Past is what sides are compared with, as in Sides.
+type Past struct {
+	Base, Origin, Was *treecopy.Tree
 }
 
 // Options are the caller's wishes for Apply.
