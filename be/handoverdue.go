@@ -1,0 +1,89 @@
+package be
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// handover is what an activation leaves for the first boot. It is a property of
+// the BE root container that comes with the choice of the default and goes with
+// the last step of the handover, so it is its own record: cut off anywhere, all
+// of it runs again.
+type handover struct {
+	// From and To are UUIDs; From "" syncs nothing.
+	From, To string
+	// Restore is a snapshot that the share goes back to.
+	Restore string
+	// Left are datasets that zones lie in which were not there: the rest is done,
+	// and these are to follow.
+	Left []string
+}
+
+func (h handover) String() string {
+	switch {
+	case len(h.Left) > 0:
+		return strings.Join([]string{h.From, h.To, "-", strings.Join(h.Left, ",")}, " ")
+	case h.From == "" && h.Restore == "":
+		return ""
+	}
+	return strings.TrimSpace(or(h.From, "-") + " " + h.To + " " + h.Restore)
+}
+
+// handover is what the state says is left to do; ok is false where nothing is.
+func (st *state) handover() (h handover, ok bool) {
+	return parseHandover(st.props.Local(propHandover))
+}
+
+func parseHandover(text string) (h handover, ok bool) {
+	f := strings.SplitN(text, " ", 4) // a dataset's name may have spaces
+	if len(f) < 2 {
+		return h, false
+	}
+	h = handover{From: strings.TrimPrefix(f[0], "-"), To: f[1]}
+	if len(f) > 2 {
+		h.Restore = strings.TrimPrefix(f[2], "-")
+	}
+	if len(f) > 3 {
+		h.Left = strings.Split(f[3], ",")
+	}
+	return h, true
+}
+
+// due tells whether the handover is for the BE that runs.
+func (h handover) due(st *state) bool {
+	b, ok := st.running()
+	return ok && b.UUID == h.To
+}
+
+// refuseHandover refuses to sync on from a BE that has not everything itself. What
+// zones lack that are not there holds up nothing.
+func (m *Manager) refuseHandover(st *state, what string) error {
+	h, ok := st.handover()
+	if !ok || h.From == "" || !h.due(st) || len(h.Left) > 0 && len(st.there(h.Left)) == 0 {
+		return nil
+	}
+	return refuse(Failed, "snapbe handover does it; --no-sync goes on without", "%s: what changed last in %s is not synced to the boot environment that runs", what, st.leftIn(h))
+}
+
+// there are those of some datasets that zones lie in which are there.
+func (st *state) there(in []string) []string {
+	return slices.DeleteFunc(slices.Clone(in), func(c string) bool { return slices.Contains(st.zonesAbsent, c) })
+}
+
+// leftIn tells where that is which a handover is to take over: in a BE, or in zones
+// of it.
+func (st *state) leftIn(h handover) string {
+	if len(h.Left) == 0 {
+		return st.nameOf(h.From)
+	}
+	return fmt.Sprintf("the zones below %s in %s", strings.Join(h.Left, ", "), st.nameOf(h.From))
+}
+
+// nameOf is the quoted name of the BE with a UUID, or the UUID.
+func (st *state) nameOf(uuid string) string {
+	if b, ok := st.byUUID(uuid); ok {
+		return fmt.Sprintf("%q", b.Name)
+	}
+	return uuid
+}
