@@ -3,7 +3,6 @@ package be
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"snapbe/internal/journal"
