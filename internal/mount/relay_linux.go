@@ -19,8 +19,9 @@ type stdio [3]*os.File
 // relay stands between a confined command and the caller's standard files. Who
 // has a file open can open it once more by /proc/self/fd, to write to what was
 // to be read, or change its mode; and who has a terminal can type on it
-// (TIOCSTI). So the command gets pipes, and a terminal of its own in the place
-// of the caller's. Pipes and sockets that have no name are handed on.
+// (TIOCSTI). A pipe is no better: what is written to one that a shell reads its
+// script from, the shell runs. So the command gets pipes of its own, and a terminal
+// of its own in the place of the caller's.
 type relay struct {
 	// inner is what the command gets; ours is what this process then closes.
 	inner stdio
@@ -85,15 +86,11 @@ func thisProgram() (*os.File, error) {
 	return os.NewFile(uintptr(fd), fmt.Sprintf("/proc/self/fd/%d", fd)), nil
 }
 
-// openPipes makes pipes in the place of all other files, but for those that
-// nobody can find by a name.
+// openPipes makes pipes in the place of all other files.
 func (r *relay) openPipes(std stdio) error {
 	for i, f := range std {
 		switch {
 		case r.inner[i] != nil:
-			continue
-		case nameless(f):
-			r.inner[i] = f
 			continue
 		case i == 2 && sameFile(f, std[1]):
 			r.inner[2] = r.inner[1] // so that the order of what is said stays
@@ -112,14 +109,6 @@ func (r *relay) openPipes(std stdio) error {
 		}
 	}
 	return nil
-}
-
-// nameless is whether a file is a pipe or a socket that is in no directory. sshd's
-// are sockets; of what comes there, a command is not to take more than it reads, or
-// the script that it is part of ends with it.
-func nameless(f *os.File) bool {
-	var fs unix.Statfs_t
-	return unix.Fstatfs(int(f.Fd()), &fs) == nil && (fs.Type == unix.PIPEFS_MAGIC || fs.Type == unix.SOCKFS_MAGIC)
 }
 
 func sameFile(f, g *os.File) bool {
@@ -164,9 +153,10 @@ func (r *relay) end() {
 }
 
 // drain copies what the command says, and takes it also where it cannot be
-// written, as to a full disk: or the command would wait forever.
+// written, as to a full disk: or the command would wait forever. Where nobody
+// reads any more, the command is to be ended by that (SIGPIPE).
 func drain(to io.Writer, from io.Reader) {
-	if _, err := io.Copy(to, from); err != nil {
+	if _, err := io.Copy(to, from); err != nil && !errors.Is(err, unix.EPIPE) {
 		_, _ = io.Copy(io.Discard, from)
 	}
 }
