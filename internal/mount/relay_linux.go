@@ -1,14 +1,11 @@
 package mount
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"sync"
-	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
@@ -31,8 +28,8 @@ type relay struct {
 	// program is a mount of this program that nothing can be written through.
 	program *os.File
 	// copies copy what is said, in either direction.
-	copies  []func()
-	running sync.WaitGroup
+	copies  []func() error
+	running errgroup.Group
 	// A copy of the input ends when stop is closed.
 	awake, stop *os.File
 	// keyboard is the caller's terminal that is copied, nil where none is, ptmx
@@ -48,7 +45,7 @@ func newRelay(std stdio, t *terminal) (r *relay, err error) {
 	r = &relay{}
 	defer func() {
 		if err != nil {
-			r.end()
+			_ = r.end() // nothing was said
 		}
 	}()
 	if r.awake, r.stop, err = os.Pipe(); err != nil {
@@ -102,10 +99,10 @@ func (r *relay) openPipes(std stdio) error {
 		}
 		if i == 0 {
 			r.inner[0], r.ours = out, append(r.ours, out)
-			r.copies = append(r.copies, func() { defer in.Close(); r.feed(in, f) })
+			r.copies = append(r.copies, func() error { defer in.Close(); return r.feed(in, f) })
 		} else {
 			r.inner[i], r.ours = in, append(r.ours, in)
-			r.copies = append(r.copies, func() { defer out.Close(); drain(f, out) })
+			r.copies = append(r.copies, func() error { defer out.Close(); return r.drain(f, out) })
 		}
 	}
 	return nil
@@ -135,8 +132,9 @@ func (r *relay) begin() {
 	r.copies = nil
 }
 
-// end waits until all that the command has said is copied: it has ended.
-func (r *relay) end() {
+// end copies the rest of what the command, which has ended, has said. It tells
+// what could not be written.
+func (r *relay) end() error {
 	for _, f := range append(r.ours, r.stop, r.terminals, r.program) {
 		f.Close() // also once more, and nil
 	}
@@ -144,55 +142,11 @@ func (r *relay) end() {
 		signal.Stop(r.winch)
 		close(r.winch)
 	}
-	r.running.Wait()
+	lost := r.running.Wait()
 	if r.before != nil {
 		_ = term.Restore(int(r.keyboard.Fd()), r.before) // a terminal that hung up has no mode
 	}
 	r.ptmx.Close()
 	r.awake.Close()
+	return lost
 }
-
-// drain copies what the command says, and takes it also where it cannot be
-// written, as to a full disk: or the command would wait forever. Where nobody
-// reads any more, the command is to be ended by that (SIGPIPE).
-func drain(to io.Writer, from io.Reader) {
-	if _, err := io.Copy(to, from); err != nil && !errors.Is(err, unix.EPIPE) {
-		_, _ = io.Copy(io.Discard, from)
-	}
-}
-
-// feed copies what the caller has to say, until the command has ended. It does
-// not read ahead on a terminal that others read from, and so is not stopped.
-func (r *relay) feed(to, from *os.File) {
-	fd, buf := int(from.Fd()), make([]byte, 32<<10)
-	for {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(r.awake.Fd()), Events: unix.POLLIN}}
-		wait := -1
-		if pgrp, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil && pgrp != unix.Getpgrp() {
-			fds[0].Fd, wait = -1, int(backgroundWait.Milliseconds())
-		}
-		if _, err := unix.Poll(fds, wait); err != nil && !errors.Is(err, unix.EINTR) {
-			return
-		}
-		if fds[1].Revents != 0 {
-			return
-		}
-		if fds[0].Revents == 0 {
-			continue
-		}
-		n, err := unix.Read(fd, buf)
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
-			continue
-		}
-		if err != nil || n == 0 {
-			return
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			return // it does not read any more
-		}
-	}
-}
-
-// backgroundWait is how often a process in the background looks whether it has
-// the terminal.
-const backgroundWait = 200 * time.Millisecond

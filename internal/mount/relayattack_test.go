@@ -5,7 +5,9 @@ package mount
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -146,4 +148,140 @@ func execWithin(t *testing.T, tree Tree, x ExecSpec) (int, error) {
 		require.Fail(t, "the command is not over")
 	}
 	return 0, nil
+}
+
+// accomplice has a socket in the tree, as a zone that runs has one in the share, and
+// keeps the descriptors that it is sent.
+func accomplice(t *testing.T, tree Tree) <-chan []int {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path(tree[0].Dataset, "socket"), Net: "unix"})
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	got := make(chan []int, 1)
+	go func() {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		oob := make([]byte, 1024)
+		_, n, _, _, err := c.ReadMsgUnix(make([]byte, 1), oob)
+		messages, parseErr := unix.ParseSocketControlMessage(oob[:n])
+		if err != nil || parseErr != nil || len(messages) != 1 {
+			return
+		}
+		fds, err := unix.ParseUnixRights(&messages[0])
+		if err == nil {
+			got <- fds
+		}
+	}()
+	return got
+}
+
+// sendFiles is the role that gives its standard files away.
+func sendFiles() error {
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: "/socket", Net: "unix"})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, _, err = c.WriteMsgUnix([]byte{0}, unix.UnixRights(0, 1, 2), nil)
+	return err
+}
+
+func testProgram(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	return "MOUNT_TEST_ROLE=send /test/" + filepath.Base(self)
+}
+
+// TestConfinedAccomplice: where a descriptor of the command has left the namespace,
+// the end of the command is the end all the same, and all that it said is there.
+func TestConfinedAccomplice(t *testing.T) {
+	needRoot(t)
+	tree := withTest(t)
+	kept := accomplice(t, tree)
+	stdin, stdinIn := line(t, false)
+	go func() {
+		for range 100 { // more than pipes hold
+			if _, err := stdinIn.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	}()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	require.NoError(t, err)
+	defer out.Close()
+	code, err := execWithin(t, tree, ExecSpec{Stdin: stdin, Stdout: out,
+		Argv: []string{"sh", "-c", testProgram(t) + "; printf %060000d 1"}})
+	fds := <-kept
+	defer func() {
+		for _, fd := range fds {
+			shut(fd)
+		}
+		stdin.Close()
+	}()
+	require.NoError(t, err)
+	assert.Zero(t, code)
+	text, err := os.ReadFile(out.Name())
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf("%060000d", 1), string(text))
+}
+
+// TestConfinedFlood: nor does an accomplice keep it from ending who writes all the
+// time, or takes away what is to be read.
+func TestConfinedFlood(t *testing.T) {
+	needRoot(t)
+	tree := withTest(t)
+	kept := accomplice(t, tree)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		fds := <-kept
+		for buf := make([]byte, 4096); ; {
+			if _, err := unix.Write(fds[1], buf); err != nil {
+				break
+			}
+		}
+		for _, fd := range fds {
+			shut(fd)
+		}
+	}()
+	code, err := execWithin(t, tree, ExecSpec{Argv: []string{"sh", "-c", testProgram(t) + "; sleep 0.5"}})
+	require.NoError(t, err)
+	assert.Zero(t, code)
+	<-stopped // by EPIPE: nothing of the relay is open any more
+}
+
+// TestConfinedTerminalKept: so it is with a terminal, and the caller's is as before.
+func TestConfinedTerminalKept(t *testing.T) {
+	needRoot(t)
+	tree := withTest(t)
+	kept := accomplice(t, tree)
+	k := shell(t, tree, "CONFINED=true")
+	k.press("stty -a >/dev/shm/$$; CMD='" + testProgram(t) + "; echo last wor''ds' $EXEC; echo code=$?\n")
+	k.expect("last words")
+	k.expect("code=0")
+	k.press("stty -a | cmp - /dev/shm/$$ && echo sa''me; rm /dev/shm/$$\n")
+	k.expect("same")
+	for _, fd := range <-kept {
+		shut(fd)
+	}
+}
+
+// TestConfinedFull: what the command said and cannot be written is told.
+func TestConfinedFull(t *testing.T) {
+	needRoot(t)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	_, err = execWithin(t, system(t), ExecSpec{Argv: []string{"echo", "hi"}, Stdout: full})
+	require.ErrorContains(t, err, "no space left on device")
+	code, err := execWithin(t, system(t), ExecSpec{Argv: []string{"sh", "-c", "echo hi; exit 3"}, Stdout: full})
+	require.NoError(t, err, "its own code counts")
+	assert.Equal(t, 3, code)
+	// It is taken all the same: the command does not wait.
+	_, err = execWithin(t, system(t), ExecSpec{Argv: []string{"sh", "-c", "yes | head -c 1000000"}, Stdout: full})
+	require.Error(t, err)
 }
