@@ -104,6 +104,8 @@ func attempts() []attempt {
 		denied("load a kernel", false, func() error { return call(unix.SYS_KEXEC_LOAD) }, unix.EPERM, unix.ENOSYS),
 		denied("reboot", false, func() error { return unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF) }),
 		denied("swap", false, func() error { return call(unix.SYS_SWAPON, uintptr(unsafe.Pointer(&empty))) }),
+		denied("watches of files", true, func() error { _, err := unix.InotifyInit1(0); return err }, unix.EMFILE),
+		denied("watches of file systems", true, func() error { _, err := unix.FanotifyInit(unix.FAN_REPORT_FID, 0); return err }, unix.EMFILE, unix.EPERM),
 		denied("set the clock", false, func() error { return unix.ClockSettime(unix.CLOCK_REALTIME, &unix.Timespec{Sec: 1}) }),
 		denied("a raw socket", true, func() error { _, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0); return err }),
 		denied("a port of the system", true, func() error { _, err := net.Listen("tcp", "127.0.0.1:999"); return err }, unix.EACCES),
