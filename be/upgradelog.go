@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -19,6 +20,8 @@ const (
 	logLimit = 64 << 20
 	// lastLines are shown of a log where the target failed, from lastBytes of it.
 	lastLines, lastBytes = 5, 8 << 10
+	// lastWords is how long the rest of what a command said may take to be written.
+	lastWords = 10 * time.Second
 )
 
 // logDir is the directory of a BE's logs.
@@ -123,6 +126,8 @@ func (m *Manager) execLogged(ctx context.Context, logs *logDir, t *UpgradeTarget
 	}()
 	code, err = m.sys.Host.Exec(ctx, t.tree, x)
 	in.Close()
+	// All is in the pipe now, and the pipe is at its end, unless someone has kept it.
+	_ = out.SetReadDeadline(time.Now().Add(lastWords)) // pipes have deadlines
 	if lost := errors.Join(<-copied, said.err, f.Close()); lost != nil {
 		note = fmt.Sprintf("the log %s is not whole: %v", t.Log, lost)
 	}

@@ -13,10 +13,54 @@ import (
 // read-only.
 func confinedProc(root int) error { return mountNew(root, "proc", "proc", plain) }
 
-// confinedSys shows the kernel's devices, but none of the file systems that are
-// mounted below them on the host: control groups, debugfs, variables of EFI.
+// shownSys is what programs ask /sys for: the processors and the memory. The rest
+// tells of the machine's devices, of their serial numbers and of the kernel's memory,
+// and has the devices' own memory in it.
+var shownSys = []string{"devices/system/cpu", "devices/system/node", "kernel/mm"}
+
+// confinedSys shows a small part of /sys.
 func confinedSys(root int) error {
-	return mountNew(root, "sys", "sysfs", plain|unix.MOUNT_ATTR_RDONLY)
+	all, err := newFS("sysfs", plain|unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return fmt.Errorf("mount sysfs: %w", err)
+	}
+	defer shut(all)
+	if err := mountNew(root, "sys", "tmpfs", plain, "mode=0755"); err != nil {
+		return err
+	}
+	at, err := openDir(root, "sys")
+	if err != nil {
+		return err
+	}
+	defer shut(at)
+	for _, dir := range append(shownSys, "class", "fs") { // these are empty
+		if err := makeDir(at, dir); err != nil {
+			return fmt.Errorf("make %q in /sys: %w", dir, err)
+		}
+	}
+	for _, dir := range shownSys {
+		if err := showBelow(all, at, dir); err != nil {
+			return fmt.Errorf("show %q of /sys: %w", dir, err)
+		}
+	}
+	return unix.MountSetattr(at, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+}
+
+// showBelow shows a directory of one file system at the same place of another.
+func showBelow(from, to int, dir string) error {
+	fd, err := cloneMounts(from, dir, plain|unix.MOUNT_ATTR_RDONLY)
+	if errors.Is(err, unix.ENOENT) {
+		return nil // a kernel without it
+	} else if err != nil {
+		return err
+	}
+	defer shut(fd)
+	at, err := openDir(to, dir)
+	if err != nil {
+		return err
+	}
+	defer shut(at)
+	return moveOnto(fd, at)
 }
 
 // confinedDev makes the few devices that every program expects, and a place for
@@ -66,11 +110,12 @@ func confinedDev(root int) error {
 }
 
 // hidden is what root can read of the host's kernel that is no business of a
-// tree's programs: memory, keys, credentials from the firmware. What the kernel
+// tree's programs: memory, keys, the host's datasets. What the kernel
 // itself guards by a capability is among it, for when it does so no more.
 var hidden = []string{
-	"proc/acpi", "proc/kallsyms", "proc/kcore", "proc/key-users", "proc/keys", "proc/kmsg", "proc/latency_stats", "proc/sched_debug",
-	"proc/scsi", "proc/sysrq-trigger", "proc/timer_list", "proc/vmallocinfo", "sys/firmware", "sys/kernel/vmcoreinfo",
+	"proc/acpi", "proc/kallsyms", "proc/kcore", "proc/key-users", "proc/keys", "proc/kmsg", "proc/kpagecgroup", "proc/kpagecount",
+	"proc/kpageflags", "proc/latency_stats", "proc/pagetypeinfo", "proc/sched_debug", "proc/scsi", "proc/slabinfo", "proc/spl",
+	"proc/sysrq-trigger", "proc/timer_list", "proc/vmallocinfo",
 }
 
 // hide covers files by /dev/null and directories by empty ones.

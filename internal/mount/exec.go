@@ -37,9 +37,10 @@ type ExecSpec struct {
 	// namespace of its own and in that no capability to mount, to trace, to
 	// load modules or to make devices; of devices it sees null, zero, full,
 	// random, urandom and terminals of its own, and it cannot write to /proc
-	// and /sys. Its standard files, but for pipes and sockets, are copied by the
-	// caller, so that no file of the host is open in it. The network is the
-	// host's.
+	// and /sys. Its standard files are pipes and terminals of its own, which are
+	// copied, so that none of the host is open in it; of what is to be read, more may
+	// be taken than the command reads. That what it said could not be written is
+	// an error where it ended with 0. The network is the host's.
 	Confined bool
 	// Stdin, Stdout and Stderr are handed to the command; nil is the
 	// caller's own.

@@ -79,17 +79,20 @@ type child struct {
 	pipes    []*os.File
 }
 
-func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
+func (s spec) run(ctx context.Context, x ExecSpec) (code int, err error) {
 	std := stdio{or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout), or(x.Stderr, os.Stderr)}
 	t := openTerminal(std[0], std[1])
 	defer t.close()
 	var r *relay
 	if s.Confined {
-		var err error
 		if r, err = newRelay(std, t); err != nil {
 			return 0, fmt.Errorf("copy standard input and output: %w", err)
 		}
-		defer r.end()
+		defer func() {
+			if lost := r.end(); lost != nil && err == nil && code == 0 {
+				err = fmt.Errorf("copy what the command said: %w", lost)
+			}
+		}()
 		std = r.inner
 	}
 	s.Terminal = t.mode

@@ -24,8 +24,21 @@ var keptCapabilities = []int{
 // a confined command is not to have. It takes the capabilities to do so, which go
 // last.
 func giveUp() error {
-	for _, f := range []func() error{noUserNamespaces, enterTree, leaveKeyring, scopeSockets, forbidCalls, keepCapabilities, closeInherited} {
+	for _, f := range []func() error{noUserNamespaces, noShare, enterTree, leaveKeyring, scopeSockets, forbidCalls, keepCapabilities, closeInherited} {
 		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noShare sets to 0 what the host's root would have less of otherwise: watches of
+// files are counted for the host's users too, and a limit above 0 would be one for
+// each user that the command becomes.
+func noShare() error {
+	for _, name := range []string{"max_inotify_instances", "max_inotify_watches", "max_fanotify_groups", "max_fanotify_marks"} {
+		err := os.WriteFile("/proc/sys/user/"+name, []byte("0"), 0)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without it
 			return err
 		}
 	}

@@ -47,6 +47,21 @@ func opening(path string, flags int, plain bool, why ...error) attempt {
 	}, why...)
 }
 
+// reading is the attempt to read a file that is covered by nothing where it is there.
+func reading(path string, plain bool) attempt {
+	return denied("read "+path, plain, func() error {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return err
+		}
+		defer shut(fd)
+		if n, err := unix.Read(fd, make([]byte, 64)); err != nil || n == 0 {
+			return unix.ENOENT
+		}
+		return nil
+	}, unix.ENOENT)
+}
+
 func call(nr uintptr, args ...uintptr) error {
 	args = append(args, make([]uintptr, 6)...)
 	if _, _, errno := unix.Syscall6(nr, args[0], args[1], args[2], args[3], args[4], args[5]); errno != 0 {
@@ -104,6 +119,25 @@ func attempts() []attempt {
 		denied("load a kernel", false, func() error { return call(unix.SYS_KEXEC_LOAD) }, unix.EPERM, unix.ENOSYS),
 		denied("reboot", false, func() error { return unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF) }),
 		denied("swap", false, func() error { return call(unix.SYS_SWAPON, uintptr(unsafe.Pointer(&empty))) }),
+		denied("watches of files", true, func() error { _, err := unix.InotifyInit1(0); return err }, unix.EMFILE),
+		denied("watches of file systems", true, func() error { _, err := unix.FanotifyInit(unix.FAN_REPORT_FID, 0); return err }, unix.EMFILE, unix.EPERM),
+		reading("/proc/kpagecount", true),
+		reading("/proc/kpageflags", true),
+		reading("/proc/kpagecgroup", false),
+		reading("/proc/slabinfo", false),
+		reading("/proc/pagetypeinfo", true),
+		reading("/proc/spl/kstat/zfs/arcstats", false),
+		reading("/sys/kernel/slab/kmalloc-64/alloc_calls", false),
+		reading("/sys/class/powercap/intel-rapl:0/energy_uj", false),
+		reading("/sys/class/dmi/id/product_serial", false),
+		reading("/sys/firmware/dmi/tables/DMI", false),
+		denied("devices of the machine", true, func() error {
+			seen, err := os.ReadDir("/sys/devices/virtual")
+			if err != nil || len(seen) == 0 {
+				return unix.ENOENT
+			}
+			return nil
+		}, unix.ENOENT),
 		denied("set the clock", false, func() error { return unix.ClockSettime(unix.CLOCK_REALTIME, &unix.Timespec{Sec: 1}) }),
 		denied("a raw socket", true, func() error { _, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0); return err }),
 		denied("a port of the system", true, func() error { _, err := net.Listen("tcp", "127.0.0.1:999"); return err }, unix.EACCES),

@@ -1,14 +1,11 @@
 package mount
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"sync"
-	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
@@ -19,8 +16,9 @@ type stdio [3]*os.File
 // relay stands between a confined command and the caller's standard files. Who
 // has a file open can open it once more by /proc/self/fd, to write to what was
 // to be read, or change its mode; and who has a terminal can type on it
-// (TIOCSTI). So the command gets pipes, and a terminal of its own in the place
-// of the caller's. Pipes and sockets that have no name are handed on.
+// (TIOCSTI). A pipe is no better: what is written to one that a shell reads its
+// script from, the shell runs. So the command gets pipes of its own, and a terminal
+// of its own in the place of the caller's.
 type relay struct {
 	// inner is what the command gets; ours is what this process then closes.
 	inner stdio
@@ -30,8 +28,8 @@ type relay struct {
 	// program is a mount of this program that nothing can be written through.
 	program *os.File
 	// copies copy what is said, in either direction.
-	copies  []func()
-	running sync.WaitGroup
+	copies  []func() error
+	running errgroup.Group
 	// A copy of the input ends when stop is closed.
 	awake, stop *os.File
 	// keyboard is the caller's terminal that is copied, nil where none is, ptmx
@@ -47,7 +45,7 @@ func newRelay(std stdio, t *terminal) (r *relay, err error) {
 	r = &relay{}
 	defer func() {
 		if err != nil {
-			r.end()
+			_ = r.end() // nothing was said
 		}
 	}()
 	if r.awake, r.stop, err = os.Pipe(); err != nil {
@@ -85,15 +83,11 @@ func thisProgram() (*os.File, error) {
 	return os.NewFile(uintptr(fd), fmt.Sprintf("/proc/self/fd/%d", fd)), nil
 }
 
-// openPipes makes pipes in the place of all other files, but for those that
-// nobody can find by a name.
+// openPipes makes pipes in the place of all other files.
 func (r *relay) openPipes(std stdio) error {
 	for i, f := range std {
 		switch {
 		case r.inner[i] != nil:
-			continue
-		case nameless(f):
-			r.inner[i] = f
 			continue
 		case i == 2 && sameFile(f, std[1]):
 			r.inner[2] = r.inner[1] // so that the order of what is said stays
@@ -105,21 +99,13 @@ func (r *relay) openPipes(std stdio) error {
 		}
 		if i == 0 {
 			r.inner[0], r.ours = out, append(r.ours, out)
-			r.copies = append(r.copies, func() { defer in.Close(); r.feed(in, f) })
+			r.copies = append(r.copies, func() error { defer in.Close(); return r.feed(in, f) })
 		} else {
 			r.inner[i], r.ours = in, append(r.ours, in)
-			r.copies = append(r.copies, func() { defer out.Close(); drain(f, out) })
+			r.copies = append(r.copies, func() error { defer out.Close(); return r.drain(f, out) })
 		}
 	}
 	return nil
-}
-
-// nameless is whether a file is a pipe or a socket that is in no directory. sshd's
-// are sockets; of what comes there, a command is not to take more than it reads, or
-// the script that it is part of ends with it.
-func nameless(f *os.File) bool {
-	var fs unix.Statfs_t
-	return unix.Fstatfs(int(f.Fd()), &fs) == nil && (fs.Type == unix.PIPEFS_MAGIC || fs.Type == unix.SOCKFS_MAGIC)
 }
 
 func sameFile(f, g *os.File) bool {
@@ -146,8 +132,9 @@ func (r *relay) begin() {
 	r.copies = nil
 }
 
-// end waits until all that the command has said is copied: it has ended.
-func (r *relay) end() {
+// end copies the rest of what the command, which has ended, has said. It tells
+// what could not be written.
+func (r *relay) end() error {
 	for _, f := range append(r.ours, r.stop, r.terminals, r.program) {
 		f.Close() // also once more, and nil
 	}
@@ -155,54 +142,11 @@ func (r *relay) end() {
 		signal.Stop(r.winch)
 		close(r.winch)
 	}
-	r.running.Wait()
+	lost := r.running.Wait()
 	if r.before != nil {
 		_ = term.Restore(int(r.keyboard.Fd()), r.before) // a terminal that hung up has no mode
 	}
 	r.ptmx.Close()
 	r.awake.Close()
+	return lost
 }
-
-// drain copies what the command says, and takes it also where it cannot be
-// written, as to a full disk: or the command would wait forever.
-func drain(to io.Writer, from io.Reader) {
-	if _, err := io.Copy(to, from); err != nil {
-		_, _ = io.Copy(io.Discard, from)
-	}
-}
-
-// feed copies what the caller has to say, until the command has ended. It does
-// not read ahead on a terminal that others read from, and so is not stopped.
-func (r *relay) feed(to, from *os.File) {
-	fd, buf := int(from.Fd()), make([]byte, 32<<10)
-	for {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(r.awake.Fd()), Events: unix.POLLIN}}
-		wait := -1
-		if pgrp, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil && pgrp != unix.Getpgrp() {
-			fds[0].Fd, wait = -1, int(backgroundWait.Milliseconds())
-		}
-		if _, err := unix.Poll(fds, wait); err != nil && !errors.Is(err, unix.EINTR) {
-			return
-		}
-		if fds[1].Revents != 0 {
-			return
-		}
-		if fds[0].Revents == 0 {
-			continue
-		}
-		n, err := unix.Read(fd, buf)
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
-			continue
-		}
-		if err != nil || n == 0 {
-			return
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			return // it does not read any more
-		}
-	}
-}
-
-// backgroundWait is how often a process in the background looks whether it has
-// the terminal.
-const backgroundWait = 200 * time.Millisecond

@@ -34,7 +34,8 @@ func (r *relay) openTerminal(std stdio) error {
 			r.inner[i] = tty
 		}
 	}
-	r.copies = append(r.copies, func() { r.feed(r.ptmx, std[0]) }, func() { drain(std[1], r.ptmx) })
+	r.copies = append(r.copies, func() error { return r.feed(r.ptmx, std[0]) },
+		func() error { return r.drain(std[1], r.ptmx) })
 	return nil
 }
 
@@ -48,11 +49,12 @@ func (r *relay) beginTerminal() {
 }
 
 // resize gives the command's terminal the size of the caller's.
-func (r *relay) resize() {
+func (r *relay) resize() error {
 	for range r.winch {
 		size, err := unix.IoctlGetWinsize(int(r.keyboard.Fd()), unix.TIOCGWINSZ)
 		if err == nil {
 			_ = unix.IoctlSetWinsize(int(r.ptmx.Fd()), unix.TIOCSWINSZ, size) // a size is not worth an error
 		}
 	}
+	return nil
 }

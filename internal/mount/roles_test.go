@@ -26,6 +26,7 @@ var roles = map[string]func() int{
 	"work":    inmate(work, "worked"),
 	"dial":    inmate(dial, ""),
 	"program": inmate(changeProgram, ""),
+	"send":    inmate(sendFiles, ""),
 	// view shows the tree until it is killed.
 	"view": func() int {
 		err := View(roleTree(), false, func(root *os.Root) error {

@@ -38,6 +38,13 @@ func openZFS(e Entry) (int, error) {
 	return -1, fmt.Errorf("mount dataset %q: %w", e.Dataset, err)
 }
 
+// nowhere is what ZFS is told of where a file system is mounted, as mount.zfs(8) tells
+// it. There, in the host's mount namespace, the kernel mounts a snapshot that
+// someone looks at by .zfs/snapshot; without it, it would do so at / of the host,
+// over the same of the BE that runs. Nothing can be made in /proc, so to look at a
+// snapshot is an error. All of OpenZFS from 0.8 to 2.4 take the option.
+const nowhere = "/proc/snapbe"
+
 func newMount(fstype string, e Entry, readOnlyFS bool) (int, error) {
 	fs, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -46,6 +53,11 @@ func newMount(fstype string, e Entry, readOnlyFS bool) (int, error) {
 	defer shut(fs)
 	if err := unix.FsconfigSetString(fs, "source", e.Dataset); err != nil {
 		return -1, err
+	}
+	if fstype == "zfs" {
+		if err := unix.FsconfigSetString(fs, "mntpoint", nowhere); err != nil {
+			return -1, err
+		}
 	}
 	if readOnlyFS {
 		if err := unix.FsconfigSetFlag(fs, "ro"); err != nil {
