@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // These run as root on a host whose kernel has vfat, in a virtual machine; see
@@ -123,7 +124,13 @@ func TestRealEnvFull(t *testing.T) {
 	g, d, at := &GRUB{}, loop(t), t.TempDir()
 	fill := func() {
 		onHost(t, "mount", "-t", "vfat", d.Env, at)
-		_ = os.WriteFile(filepath.Join(at, "full"), make([]byte, 1<<20), 0o600) // ends with ENOSPC
+		f, err := os.OpenFile(filepath.Join(at, "full"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		require.NoError(t, err)
+		for err == nil { // by the cluster, or some are left
+			_, err = f.Write(make([]byte, sector))
+		}
+		require.ErrorIs(t, err, unix.ENOSPC)
+		require.NoError(t, f.Close())
 		onHost(t, "umount", at)
 	}
 	fill()
