@@ -49,7 +49,7 @@ type fieldMerge struct {
 	// o, w and k are the record in the origin, as the last sync left it, and as the
 	// source knows it of the target; nil where nothing is known.
 	o, w, k record
-	out  record
+	out     record
 	// taken are the fields that became the source's, and why; after is what is
 	// told of the others.
 	taken []string
