@@ -152,6 +152,8 @@ func (f *format) read(r row) row {
 		r.why = fmt.Sprintf("malformed: %d fields, not %d", len(fields), len(f.fields))
 	case fields[0] == "":
 		r.why = "malformed: no name"
+	case strings.Contains(r.raw, "\r"): // at the end it would become a part of the line's
+		r.why = "malformed: a carriage return in it"
 	default:
 		r.record = fields
 	}
