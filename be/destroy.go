@@ -175,9 +175,8 @@ func (r Destroy) refuse(st *state, b BE, what string) error {
 	case b.Default:
 		return refuse(Busy, "snapbe activate another one first", "%s: it is the one that boots next", what)
 	}
-	if h, ok := st.handover(); ok && b.UUID != "" && h.From == b.UUID {
-		return refuse(Busy, fmt.Sprintf("boot %s first, or activate another one", st.nameOf(h.To)),
-			"%s: what changed last in it is still to be synced to %s, when that boots", what, st.nameOf(h.To))
+	if err := st.refuseLeft(b, what); err != nil {
+		return err
 	}
 	if !r.Force {
 		return st.refuseMounted(b, what, ", or -f")

@@ -36,20 +36,12 @@ type handoverArgs struct {
 	recovering bool
 }
 
-// left is what the property of the handover says when this one is done.
-func (a handoverArgs) left() string {
-	if len(a.Absent) == 0 {
-		return ""
+// left is what there is to do when this one is done.
+func (a handoverArgs) left() (h handover) {
+	if len(a.Absent) > 0 {
+		h = handover{From: a.From, To: a.To, Left: a.Absent}
 	}
-	return handover{From: a.From, To: a.To, Left: a.Absent}.String()
-}
-
-// done is the change that takes the handover off, but for what is left.
-func (a handoverArgs) done() zfs.Change {
-	if left := a.left(); left != "" {
-		return zfs.Change{Dataset: rootOf(a.Target), Set: zfs.Props{propHandover: left}}
-	}
-	return zfs.Change{Dataset: rootOf(a.Target), Inherit: []string{propHandover}}
+	return h
 }
 
 // part tells whether a zone is handed over: by what was found when that began.
@@ -166,7 +158,7 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 				return err // the next one takes that over
 			}
 		}
-		return m.sys.ZFS.Set(ctx, []zfs.Change{args.done()})
+		return m.sys.ZFS.Set(ctx, []zfs.Change{args.left().change(rootOf(args.Target))})
 	}})
 	op.add(m.dropStep(op))
 	op.committed = func(ctx context.Context) (int, bool, error) {
@@ -177,7 +169,7 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 		left, _ := parseHandover(ds[0].Local(propHandover))
 		running, err := m.sys.Host.Root()
 		switch {
-		case ds[0].Local(propHandover) == args.left():
+		case ds[0].Local(propHandover) == args.left().String():
 			return len(op.steps) - 1, true, nil
 		case running != args.Target: // the rest is left to the next boot of its own
 			_, begun, e := m.snapshotMark(ctx, args.Source+"@"+syncPrefix+args.Snap)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"snapbe/internal/zfs"
 )
 
 // handover is what an activation leaves for the first boot. It is a property of
@@ -28,6 +30,23 @@ func (h handover) String() string {
 		return ""
 	}
 	return strings.TrimSpace(or(h.From, "-") + " " + h.To + " " + h.Restore)
+}
+
+// change is what makes the property say so; with nothing left it goes.
+func (h handover) change(root string) zfs.Change {
+	if left := h.String(); left != "" {
+		return zfs.Change{Dataset: root, Set: zfs.Props{propHandover: left}}
+	}
+	return zfs.Change{Dataset: root, Inherit: []string{propHandover}}
+}
+
+// refuseLeft refuses to take away what a handover is still to take over.
+func (st *state) refuseLeft(b BE, what string) error {
+	if h, ok := st.handover(); ok && b.UUID != "" && h.From == b.UUID {
+		return refuse(Busy, fmt.Sprintf("boot %s first, or activate another one", st.nameOf(h.To)),
+			"%s: what changed last in it is still to be synced to %s, when that boots", what, st.nameOf(h.To))
+	}
+	return nil
 }
 
 // handover is what the state says is left to do; ok is false where nothing is.

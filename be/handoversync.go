@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"snapbe/internal/journal"
-	"snapbe/internal/zfs"
 )
 
 // handingOver is the sync of a handover on its way, or of one that is recovered. The
@@ -103,14 +102,7 @@ func (h *handingOver) catchUp(ctx context.Context) error {
 
 // name names the point on those that have taken it over.
 func (h *handingOver) name(ctx context.Context, of ...*syncing) error {
-	if err := h.m.snapshotTaken(ctx, of, h.point(), h.op.id); err != nil {
-		return err
-	}
-	var changes []zfs.Change
-	for _, x := range of {
-		changes = append(changes, setSynced(x.target.Dataset, h.there()))
-	}
-	return h.m.setAll(ctx, changes)
+	return h.m.nameTaken(ctx, of, syncPoint{h.args.From, h.point()}, h.op.id)
 }
 
 // catchUp prepares the sync of a handover.

@@ -58,9 +58,8 @@ func (r Rollback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if b.Default {
 		return nil, refuse(Busy, "snapbe activate another one first", "%s: %q is the one that boots next", what, name)
 	}
-	if h, ok := st.handover(); ok && b.UUID != "" && h.From == b.UUID {
-		return nil, refuse(Busy, fmt.Sprintf("boot %s first, or activate another one", st.nameOf(h.To)),
-			"%s: what changed last in it is still to be synced to %s, when that boots", what, st.nameOf(h.To))
+	if err := st.refuseLeft(b, what); err != nil {
+		return nil, err
 	}
 	if err := st.refuseMounted(m.withFollowers(b), what, ""); err != nil {
 		return nil, err

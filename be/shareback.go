@@ -16,10 +16,7 @@ func (m *Manager) giveUpShareBack(st *state, h handover) *operation {
 	op := &operation{verb: "hand over", plan: Plan{root: st.root, Title: "hand over"}}
 	restore := h.Restore
 	h.Restore = ""
-	c := zfs.Change{Dataset: st.root, Inherit: []string{propHandover}}
-	if left := h.String(); left != "" {
-		c = zfs.Change{Dataset: st.root, Set: zfs.Props{propHandover: left}}
-	}
+	c := h.change(st.root)
 	op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("%s was to boot next, with the share as in %s; since this one runs, the share stays as it is: snapbe share restore %s brings it back", st.nameOf(h.To), restore, restore))
 	op.add(journal.Step{Name: "leave the share as it is", Do: func(ctx context.Context) error { return m.sys.ZFS.Set(ctx, []zfs.Change{c}) }})
 	return op
@@ -38,11 +35,7 @@ func (m *Manager) shareBackStep(op *operation, args handoverArgs) journal.Step {
 				op.late = refuse(Failed, "", "bring the share back to @%s: %v; what it was is in @%s", args.Restore, err, args.Snap)
 			}
 		}
-		left := handover{From: args.From, To: args.To}.String()
-		c := zfs.Change{Dataset: rootOf(args.Target), Inherit: []string{propHandover}}
-		if left != "" {
-			c = zfs.Change{Dataset: rootOf(args.Target), Set: zfs.Props{propHandover: left}}
-		}
+		c := handover{From: args.From, To: args.To}.change(rootOf(args.Target))
 		return m.sys.ZFS.Set(context.WithoutCancel(ctx), []zfs.Change{c})
 	}, Undo: func(ctx context.Context) error { return m.undoShareBack(ctx, op, args) }}
 }

@@ -71,10 +71,7 @@ func (m *Manager) endSync(ctx context.Context, op *operation, id string, args sy
 		if _, err := x.beginAndApply(ctx, args.Snap, op.verb); err != nil {
 			return err
 		}
-		if err := m.snapshotTaken(ctx, []*syncing{x}, args.Snap, id); err != nil {
-			return err
-		}
-		return m.sys.ZFS.Set(ctx, []zfs.Change{setSynced(dataset, syncPoint{args.From, args.Snap}.String())})
+		return m.nameTaken(ctx, []*syncing{x}, syncPoint{args.From, args.Snap}, id)
 	}
 	return nil
 }

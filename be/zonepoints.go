@@ -83,6 +83,19 @@ func (m *Manager) snapshotTaken(ctx context.Context, parts []*syncing, snap, id 
 	return m.setAll(ctx, changes)
 }
 
+// nameTaken names a point on the targets of syncs that have taken it over, each for
+// itself: there is no way back from it.
+func (m *Manager) nameTaken(ctx context.Context, of []*syncing, point syncPoint, id string) error {
+	if err := m.snapshotTaken(ctx, of, point.Snap, id); err != nil {
+		return err
+	}
+	var changes []zfs.Change
+	for _, x := range of {
+		changes = append(changes, setSynced(x.target.Dataset, point.String()))
+	}
+	return m.setAll(ctx, changes)
+}
+
 // setAll makes changes in any pools, those of each in one transaction group.
 func (m *Manager) setAll(ctx context.Context, changes []zfs.Change) error {
 	for len(changes) > 0 {
