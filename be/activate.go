@@ -378,7 +378,7 @@ func (m *Manager) giveUUID(args activateArgs) journal.Step {
 		Do: func(ctx context.Context) error {
 			// What its source had taken over was sent along, and may not be in it; what
 			// its snapshots tell is.
-			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}, Inherit: []string{propSynced, propHad}}})
+			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}, Inherit: []string{propSynced, propHad, propPartly}}})
 		},
 		Undo: then(func(ctx context.Context) error { return m.sys.ZFS.Set(ctx, []zfs.Change{was}) }, m.undoMenu),
 	}

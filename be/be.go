@@ -38,6 +38,9 @@ const (
 	// propHad is a BE's history, and on a sync point's snapshot that of the BE
 	// which was snapshotted.
 	propHad = zones.PropHad
+	// propPartly says, on a BE, which states of others it has begun to take over;
+	// see partly.go.
+	propPartly = zones.PropPartly
 	// propShare and propShareDirs name, on the BE root container, the dataset
 	// of the share and the directories of /var that are in it; propShareFor,
 	// on a snapshot of it, the BE whose activation it was made for.
@@ -174,6 +177,7 @@ type BE struct {
 
 	synced string
 	had    facts
+	partly []syncPoint
 	// zones are its zone BEs, active or not, where they were read.
 	zones []zones.BE
 }

@@ -48,7 +48,10 @@ func (h *handingOver) snapshotStep() journal.Step {
 			if err != nil {
 				return err
 			}
-			return h.m.snapshotSides(ctx, s, h.point(), h.op.id, false)
+			if err := h.m.snapshotSides(ctx, s, h.point(), h.op.id, false); err != nil {
+				return err
+			}
+			return h.m.tellPartly(ctx, s, syncPoint{h.args.From, h.point()})
 		},
 		Undo: func(ctx context.Context) error {
 			return h.m.dropSides(ctx, h.op.id, h.point(), h.args.Zones, h.args.Source)

@@ -106,6 +106,10 @@ func (l *lines) settle(st *state) (changes []zfs.Change) {
 		if b.Unfinished != "" || b.UUID == "" {
 			continue
 		}
+		if points, _ := l.partly(st, *b); len(points) != len(b.partly) {
+			changes = append(changes, setPartly(b.Dataset, points))
+			b.partly = points
+		}
 		if f := l.facts(st, *b); f.String() != b.had.String() {
 			changes = append(changes, setHad(b.Dataset, f))
 			b.had = f
@@ -135,6 +139,10 @@ func (l *lines) wanted(st *state, stays func(BE) bool, goes func(zfs.Dataset) bo
 			continue
 		}
 		want(b, l.facts(st, b))
+		_, partly := l.partly(st, b)
+		for _, s := range partly {
+			all[s.Value("guid")] = true
+		}
 		f, last := l.hadAt(l.origin[b.Dataset]), ""
 		for _, s := range l.snaps[b.Dataset] { // what one can go back to, or clone
 			if text := s.Local(propHad); text != "" {

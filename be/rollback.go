@@ -261,7 +261,7 @@ func (m *Manager) goneBack(ctx context.Context, args rollbackArgs) (changes []zf
 			continue // a zone that was left as it is
 		}
 		c := setHad(root, l.hadAt(at))
-		c.Inherit = append(c.Inherit, propSynced, zones.PropUpgraded)
+		c.Inherit = append(c.Inherit, propSynced, propPartly, zones.PropUpgraded)
 		changes = append(changes, c)
 	}
 	return changes, nil

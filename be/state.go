@@ -57,7 +57,7 @@ var stateProps = []string{
 	"mountpoint", "canmount",
 	propUUID, propPolicy, propDescription, propOp, propBooted,
 	propDefault, propPrevious, propJournal, propBootRoot, propGrub,
-	propHandover, propSynced, propHad, propShare, propShareDirs, propShareFrom, propShared, propZones, zones.PropUpgraded,
+	propHandover, propSynced, propHad, propPartly, propShare, propShareDirs, propShareFrom, propShared, propZones, zones.PropUpgraded,
 }
 
 // rootContainer is the BE root container and the running BE's dataset, which
@@ -147,7 +147,7 @@ func (st *state) disownTwins(received map[string]bool) {
 	for i := range st.bes {
 		if b := &st.bes[i]; st.twins[b.Name] != "" {
 			b.UUID, b.Default, b.Previous = "", false, false
-			b.synced, b.had = "", nil // not of the snapshot that was sent, or of its content now
+			b.synced, b.had, b.partly = "", nil, nil // not of the snapshot that was sent, or of its content now
 		}
 	}
 }
@@ -173,6 +173,7 @@ func (st *state) newBE(d zfs.Dataset, running string) BE {
 		Unfinished:  d.Local(propOp),
 		synced:      d.Local(propSynced),
 		had:         parseFacts(d.Local(propHad)),
+		partly:      parsePartly(d.Local(propPartly)),
 	}
 	b.Booted, _ = time.Parse(time.RFC3339, d.Local(propBooted))
 	b.Upgraded, _ = time.Parse(time.RFC3339, d.Local(zones.PropUpgraded))

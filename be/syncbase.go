@@ -20,6 +20,8 @@ type base struct {
 	// had taken over tree, of a third one, and known the target as the source has
 	// last taken it over. Each may be nil.
 	tree, origin, was, had, known mount.Tree
+	// partly are states of the source that the target has begun to take over.
+	partly []mount.Tree
 	// logs is what the source was when it had taken over tree, of the target, and
 	// logsOrigin an older common state, both for logs alone.
 	logs, logsOrigin mount.Tree
@@ -63,6 +65,17 @@ func (m *Manager) baseOf(ctx context.Context, st *state, source, target BE) (fou
 		if *to, err = m.treeAt(ctx, s.Name); err != nil {
 			return found, err
 		}
+	}
+	_, partly := l.partly(st, target)
+	for _, s := range partly {
+		if _, ok := l.has(st, source)[s.Value("guid")]; !ok {
+			continue
+		}
+		at, err := m.treeAt(ctx, s.Name)
+		if err != nil {
+			return found, err
+		}
+		found.partly = append(found.partly, at)
 	}
 	point := parseSyncPoint(target.synced)
 	switch {

@@ -102,7 +102,7 @@ func (m *Manager) snapshotSides(ctx context.Context, s *syncing, snap, id string
 }
 
 // dropSides takes these snapshots away, but for those that a target names: what it
-// has taken over it has.
+// has taken over, if only in part, it has.
 func (m *Manager) dropSides(ctx context.Context, id, snap string, zones bool, roots ...string) error {
 	st, err := m.readAll(ctx)
 	if err != nil {
@@ -114,9 +114,10 @@ func (m *Manager) dropSides(ctx context.Context, id, snap string, zones bool, ro
 	var named []string
 	for _, of := range st.withZoneStates() {
 		for _, b := range of.bes {
-			if p := parseSyncPoint(b.synced); p.Snap == snap {
-				from, _ := of.byUUID(p.From)
-				named = append(named, from.Dataset)
+			for _, p := range append(b.partly, parseSyncPoint(b.synced)) {
+				if from, ok := of.byUUID(p.From); ok && p.Snap == snap {
+					named = append(named, from.Dataset)
+				}
 			}
 		}
 	}

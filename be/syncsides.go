@@ -42,16 +42,25 @@ func (s *syncing) withSides(ctx context.Context, snap string, readOnly bool, f f
 		return onShare(s.st.shareDirs, name, sides.Source, sides.Target)
 	}
 	var logs synclist.Past
-	show := s.view(source, true, &sides.Source, s.view(s.base.tree, true, &sides.Base,
-		s.view(s.base.origin, true, &sides.Origin, s.view(s.base.was, true, &sides.Was,
-			s.view(s.base.had, true, &sides.Had, s.view(s.base.known, true, &sides.Known,
-				s.view(s.base.logs, true, &logs.Base, s.view(s.base.logsOrigin, true, &logs.Origin,
-					s.view(target, readOnly, &sides.Target, func() error {
-						if logs.Base != nil {
-							logs.Was, sides.Logs = sides.Base, &logs
-						}
-						return f(sides)
-					})))))))))
+	show := s.view(target, readOnly, &sides.Target, func() error {
+		if logs.Base != nil {
+			logs.Was, sides.Logs = sides.Base, &logs
+		}
+		return f(sides)
+	})
+	for _, v := range []struct {
+		tree mount.Tree
+		to   **treecopy.Tree
+	}{
+		{s.base.logsOrigin, &logs.Origin}, {s.base.logs, &logs.Base}, {s.base.known, &sides.Known}, {s.base.had, &sides.Had},
+		{s.base.was, &sides.Was}, {s.base.origin, &sides.Origin}, {s.base.tree, &sides.Base}, {source, &sides.Source},
+	} {
+		show = s.view(v.tree, true, v.to, show)
+	}
+	sides.Partly = make([]*treecopy.Tree, len(s.base.partly))
+	for i, tree := range s.base.partly {
+		show = s.view(tree, true, &sides.Partly[i], show)
+	}
 	return show()
 }
 

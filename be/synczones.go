@@ -29,7 +29,7 @@ func (st *state) zoneState(z zones.Zone) *state {
 		for _, b := range z.BEs {
 			if parent, ok := st.byUUID(b.Parent); ok && b.Active == active {
 				of.bes = append(of.bes, BE{Name: parent.Name, UUID: b.Parent, Dataset: b.Dataset, Created: b.Created,
-					Unfinished: b.Unfinished, synced: b.Synced, had: parseFacts(b.Had)})
+					Unfinished: b.Unfinished, synced: b.Synced, had: parseFacts(b.Had), partly: parsePartly(b.Partly)})
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func (f *recordFile) load(ctx context.Context) (ok bool, err error) {
 	case !f.three.tgt.there:
 		return false, f.file(ctx, f.three)
 	}
-	return f.parse()
+	return f.parse(ctx)
 }
 
 // toCheck reads a record file that is not merged, and that the others must go
@@ -178,7 +178,7 @@ func (s *syncer) modeOf(name string) Mode {
 	}
 }
 
-func (f *recordFile) parse() (ok bool, err error) {
+func (f *recordFile) parse(ctx context.Context) (ok bool, err error) {
 	m := &merger{format: formats[path.Base(f.top)], blind: f.sides.Base == nil, frozen: f.three.tgt.Immutable}
 	m.taking = m.blind && !f.changedByTime(f.three.tgt.Info)
 	f.merger = m
@@ -216,6 +216,9 @@ func (f *recordFile) parse() (ok bool, err error) {
 		if *at.into, err = f.former(at.tree); err != nil {
 			return false, fmt.Errorf("in %s: %w", at.called, err)
 		}
+	}
+	if err := f.takeInPart(ctx); err != nil {
+		return false, fmt.Errorf("in what it has in part: %w", err)
 	}
 	// Nothing is left of a file that was cut off, rather than of all accounts.
 	had := len(m.base.records) > 0 || m.origin != nil && len(m.origin.records) > 0

@@ -15,6 +15,9 @@ import (
 //
 // It is looked for where the two differ, and nowhere else.
 func (s *syncer) ancestor(t three, differ func(a, b side) (bool, error)) (side, error) {
+	if part, ok, err := s.inPart(t, differ); err != nil || ok {
+		return part, err
+	}
 	if !t.src.there && !t.base.there && t.tgt.there {
 		if was, ok, err := s.hadBoth(t.name, t.tgt, differ); err != nil || ok {
 			return was, err
@@ -169,10 +172,13 @@ func (f *fieldMerge) opens(i int) bool {
 }
 
 // sooner tells whether an account is closed earlier in the source.
-func (f *fieldMerge) sooner(i int) bool {
-	s, ok1 := day(f.s[i])
-	t, ok2 := day(f.t[i])
-	return ok1 && ok2 && s < t
+func (f *fieldMerge) sooner(i int) bool { return sooner(f.s[i], f.t[i]) }
+
+// sooner compares dates of expiry.
+func sooner(a, b string) bool {
+	on, ok1 := day(a)
+	other, ok2 := day(b)
+	return ok1 && ok2 && on < other
 }
 
 // closed tells of an account that was closed in the source before the last sync,

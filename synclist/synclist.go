@@ -44,6 +44,10 @@ type Sides struct {
 	// Base over. What it had then, and has no more, it has removed, though Base
 	// never had it; so it is in the target too, where that is still as Was.
 	Had *treecopy.Tree
+	// Partly are states of the source, oldest first, that the target has begun to
+	// take over without coming to the end: where it is as one of them, that takes
+	// Base's place.
+	Partly []*treecopy.Tree
 	// Logs, where there is one, takes the place of Base, Origin and Was for APPEND and
 	// PREPEND. Where Base is the target's own, its lines are not in the source's
 	// order: what the source gained is told by what it was itself.

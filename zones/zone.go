@@ -33,13 +33,15 @@ const (
 	// taken over from the zone's other roots.
 	PropSynced = "org.snapbe:synced"
 	PropHad    = "org.snapbe:had"
+	// PropPartly says what it has begun to take over from another one.
+	PropPartly = "org.snapbe:partly"
 	// PropBooted is when it was last put where the zone boots.
 	PropBooted = "org.snapbe:booted"
 )
 
 // Props are read of every dataset below the containers.
 var Props = []string{"creation", "createtxg", "used", "referenced", "origin", "mountpoint", "canmount",
-	PropParent, PropActive, PropOp, PropUpgraded, PropSynced, PropHad, PropBooted}
+	PropParent, PropActive, PropOp, PropUpgraded, PropSynced, PropHad, PropPartly, PropBooted}
 
 // Depth is how far below a container the roots of zone BEs lie:
 // container/zone/ROOT/zbe.
@@ -78,9 +80,10 @@ type BE struct {
 	Origin string    `json:"origin,omitempty"`
 	// Unfinished is the operation that made it and has not ended.
 	Unfinished string `json:"unfinished,omitempty"`
-	// Synced and Had are the properties of that name.
+	// Synced, Had and Partly are the properties of that name.
 	Synced string `json:"-"`
 	Had    string `json:"-"`
+	Partly string `json:"-"`
 
 	txg uint64
 }
@@ -136,7 +139,7 @@ func newBE(zone string, d zfs.Dataset) BE {
 		Space: number(d.Value("used")), Referenced: number(d.Value("referenced")),
 		Created: time.Unix(int64(number(d.Value("creation"))), 0).UTC(),
 		Origin:  d.Value("origin"), Unfinished: d.Local(PropOp),
-		Synced: d.Local(PropSynced), Had: d.Local(PropHad),
+		Synced: d.Local(PropSynced), Had: d.Local(PropHad), Partly: d.Local(PropPartly),
 		txg: number(d.Value("createtxg")),
 	}
 	b.Upgraded, _ = time.Parse(time.RFC3339, d.Local(PropUpgraded))
