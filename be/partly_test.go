@@ -139,3 +139,25 @@ func TestHalfHandoverByHand(t *testing.T) {
 	assert.Equal(t, "two\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
 	assert.False(t, waiting(t, w))
 }
+
+// TestCloneOfAHalfHandover: what a clone has in part is known too.
+func TestCloneOfAHalfHandover(t *testing.T) {
+	w := onePool(t)
+	accounts(w)
+	do(t, w, be.Create{Name: "be-2"})
+	do(t, w, be.Activate{Name: "be-2"})
+	putAccounts(w, "debian", withBob, withBobS)
+	w.Put("rpool/ROOT/debian", "etc/adjtime", "two\n")
+	require.NoError(t, w.Start())
+	full(w, 0, "adjtime")
+	_, err := try(t, w, be.Handover{Boot: true})
+	require.Error(t, err)
+	w.Reset()
+	do(t, w, be.Create{Name: "be-3"})
+	picked(w, "debian")
+	_, err = early(t, w)
+	require.NoError(t, err)
+	putAccounts(w, "debian", passwd, shadow)
+	do(t, w, be.Activate{Name: "be-3"})
+	noBob(t, w, "be-3")
+}
