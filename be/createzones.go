@@ -33,25 +33,6 @@ func (c *creation) andZones() string {
 // zoneRoots are the new roots of zones, sorted.
 func (c *creation) zoneRoots() []string { return slices.Sorted(maps.Values(c.zones)) }
 
-// factsAt are the facts of a BE and of zone BEs, today's or those of a snapshot.
-func (m *Manager) factsAt(ctx context.Context, st *state, src BE, of []zones.BE, snap string) (map[string]facts, error) {
-	had := map[string]facts{src.Dataset: src.had}
-	for _, z := range of {
-		had[z.Dataset] = parseFacts(z.Had)
-	}
-	if snap == "" {
-		return had, nil
-	}
-	l, err := m.lines(ctx, st.withZoneStates()...)
-	if err != nil {
-		return nil, err
-	}
-	for root := range had {
-		had[root] = l.hadAt(root + "@" + snap)
-	}
-	return had, nil
-}
-
 // zoneFacts are for the snapshots of zones, which were made with the host's.
 func (c *creation) zoneFacts() (changes []zfs.Change) {
 	for _, root := range slices.Sorted(maps.Keys(c.zones)) {

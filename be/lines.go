@@ -4,43 +4,9 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"snapbe/internal/zfs"
 )
-
-// facts are what a BE has taken over from others: the GUIDs of snapshots whose
-// content it has, oldest first. What it comes from itself is no part of them.
-type facts []string
-
-// maxFacts keeps the property far below its 8 KiB.
-const maxFacts = 100
-
-func parseFacts(text string) facts {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, ",")
-}
-
-func (f facts) String() string { return strings.Join(f[max(0, len(f)-maxFacts):], ",") }
-
-// setHad is the change that gives a BE's dataset, or a snapshot of it, its facts.
-func setHad(name string, f facts) zfs.Change {
-	if len(f) > 0 {
-		return zfs.Change{Dataset: name, Set: zfs.Props{propHad: f.String()}}
-	}
-	return zfs.Change{Dataset: name, Inherit: []string{propHad}}
-}
-
-// props are what a snapshot of a BE is given, so that its facts of today are known
-// when something is made of it, or goes back to it.
-func (f facts) props() zfs.Props {
-	if len(f) == 0 {
-		return nil
-	}
-	return zfs.Props{propHad: f.String()}
-}
 
 // lines are the lines of descent of the BEs of a state, by their snapshots.
 type lines struct {

@@ -10,7 +10,6 @@ import (
 
 	"snapbe/internal/journal"
 	"snapbe/internal/treecopy"
-	"snapbe/internal/zfs"
 	"snapbe/synclist"
 )
 
@@ -211,14 +210,6 @@ func (m *Manager) syncOperation(id, what string, args syncArgs, s *syncing) *ope
 		return follows, got == point, err
 	}
 	return op
-}
-
-func (m *Manager) syncedOf(ctx context.Context, dataset string) (string, error) {
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{dataset}, Props: []string{propSynced}})
-	if err != nil {
-		return "", err
-	}
-	return ds[0].Local(propSynced), nil
 }
 
 // addSync adds the steps that change files. The snapshots of both sides are one

@@ -2,11 +2,11 @@ package be
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // A sync point is a state of one BE that another one has taken over: a snapshot
@@ -48,92 +48,71 @@ func setSynced(dataset, point string) zfs.Change {
 	return zfs.Change{Dataset: dataset, Set: zfs.Props{propSynced: point}}
 }
 
-// sideNames are the snapshots of that name of the BEs' datasets on the pools of
-// the roots: /boot is no part of a sync.
-func (m *Manager) sideNames(ctx context.Context, snap string, roots ...string) ([]string, error) {
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"type"}})
-	names := make([]string, 0, len(ds))
-	for _, d := range ds {
-		if len(d.Name)+1+len(takenName(snap)) > maxDataset {
-			return nil, refuse(Invalid, "give the boot environment a shorter name", "sync: the name of a snapshot of %s would be longer than the %d bytes of ZFS", d.Name, maxDataset)
-		}
-		names = append(names, d.Name+"@"+snap)
+// nameTaken names a point on the targets of syncs that have taken it over, each for
+// itself: there is no way back from it.
+func (m *Manager) nameTaken(ctx context.Context, of []*syncing, point syncPoint, id string) error {
+	if err := m.snapshotTaken(ctx, of, point.Snap, id); err != nil {
+		return err
 	}
-	return names, err
+	var changes []zfs.Change
+	for _, x := range of {
+		changes = append(changes, setSynced(x.target.Dataset, point.String()))
+	}
+	return m.setAll(ctx, changes)
 }
 
-// snapshotOnce makes snapshots, those of each pool in one transaction group,
-// unless this operation has made them already.
-func (m *Manager) snapshotOnce(ctx context.Context, names []string, id string, props zfs.Props) error {
-	marked := zfs.Props{propOp: id}
-	maps.Copy(marked, props)
-	for len(names) > 0 {
-		pool := zfs.PoolOf(names[0])
-		same, others := []string{}, []string{}
-		for _, name := range names {
-			if zfs.PoolOf(name) == pool {
-				same = append(same, name)
-			} else {
-				others = append(others, name)
-			}
+// setPoints names a sync point on the host and its zones; more is what commits
+// with it on the host's pool. What lies on other pools comes before: whether it
+// counts is then decided by one transaction group, and until that it is taken back.
+func (m *Manager) setPoints(ctx context.Context, s *syncing, point string, host zfs.Change, more ...zfs.Change) error {
+	changes := make([]zfs.Change, 0, len(s.zones))
+	for _, z := range s.zones {
+		changes = append(changes, setSynced(z.target.Dataset, point))
+	}
+	same, others := byPool(changes, host.Dataset)
+	if err := m.setAll(ctx, others); err != nil {
+		return err
+	}
+	return m.sys.ZFS.Set(ctx, slices.Concat(more, []zfs.Change{host}, same))
+}
+
+// pointsBack are the changes that take sync points off zones again. What a zone
+// had before stands on its snapshot of that name; only the operation's own counts.
+func (m *Manager) pointsBack(ctx context.Context, id, snap string, uuids ...string) (changes []zfs.Change, err error) {
+	of, err := m.zonesOf(ctx, uuids...)
+	of = slices.DeleteFunc(of, func(z zones.BE) bool { return parseSyncPoint(z.Synced).Snap != snap })
+	for _, z := range of {
+		ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{z.Dataset + "@" + snap}, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp, propSynced}})
+		if zfs.Is(err, zfs.NotFound) || err == nil && ds[0].Local(propOp) != id {
+			continue
+		} else if err != nil {
+			return nil, err
 		}
-		mark, ok, err := m.snapshotMark(ctx, same[0])
-		if err == nil && (!ok || mark != id) {
-			err = m.sys.ZFS.Snapshot(ctx, same, marked)
-		}
-		if err != nil {
+		changes = append(changes, setSynced(z.Dataset, ds[0].Local(propSynced)))
+	}
+	return changes, err
+}
+
+// takePointsBack is the way back from setPoints; more is what goes with it.
+func (m *Manager) takePointsBack(ctx context.Context, id string, args syncArgs, host zfs.Change, more ...zfs.Change) error {
+	var back []zfs.Change
+	if args.Zones {
+		var err error
+		if back, err = m.pointsBack(ctx, id, args.Snap, args.To); err != nil {
 			return err
 		}
-		names = others
 	}
-	return nil
-}
-
-// snapshotSides snapshots both sides of a sync, or the sources alone.
-func (m *Manager) snapshotSides(ctx context.Context, s *syncing, snap, id string, both bool) error {
-	names, err := m.sideNames(ctx, snap, s.sides(both)...)
-	if err == nil {
-		err = m.snapshotOnce(ctx, names, id, nil)
-	}
-	if err != nil {
+	same, others := byPool(back, host.Dataset)
+	if err := m.sys.ZFS.Set(ctx, slices.Concat(more, []zfs.Change{host}, same)); err != nil {
 		return err
 	}
-	return m.tellPoints(ctx, s, snap, both)
+	return m.setAll(ctx, others)
 }
 
-// dropSides takes these snapshots away, but for those that a target names: what it
-// has taken over, if only in part, it has.
-func (m *Manager) dropSides(ctx context.Context, id, snap string, zones bool, roots ...string) error {
-	st, err := m.readAll(ctx)
+func (m *Manager) syncedOf(ctx context.Context, dataset string) (string, error) {
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{dataset}, Props: []string{propSynced}})
 	if err != nil {
-		return err
+		return "", err
 	}
-	if zones {
-		roots = append(roots, st.there(st.zoneRoots)...)
-	}
-	var named []string
-	for _, of := range st.withZoneStates() {
-		for _, b := range of.bes {
-			for _, p := range append(b.partly, parseSyncPoint(b.synced)) {
-				if from, ok := of.byUUID(p.From); ok && p.Snap == snap {
-					named = append(named, from.Dataset)
-				}
-			}
-		}
-	}
-	return m.destroyMarked(ctx, roots, id, func(name string) bool {
-		dataset, s, _ := splitName(name)
-		return s == snap && !slices.ContainsFunc(named, func(root string) bool { return within(dataset, root) })
-	})
-}
-
-// snapshotMark is the mark of a snapshot; ok is false where it is not there.
-func (m *Manager) snapshotMark(ctx context.Context, name string) (mark string, ok bool, err error) {
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{name}, Kinds: []zfs.Kind{zfs.Snapshot}, Props: []string{propOp}})
-	if zfs.Is(err, zfs.NotFound) || err == nil && len(ds) == 0 {
-		return "", false, nil
-	} else if err != nil {
-		return "", false, err
-	}
-	return ds[0].Local(propOp), true, nil
+	return ds[0].Local(propSynced), nil
 }

@@ -45,6 +45,14 @@ func (st *state) withZoneStates() []*state {
 	return of
 }
 
+// parts are the syncs of the host, unless that has its part already, and of zones.
+func (s *syncing) parts() []*syncing {
+	if s.zonesAlone {
+		return s.zones
+	}
+	return append([]*syncing{s}, s.zones...)
+}
+
 // zoneSyncs are the syncs of those zones that are to take part and have an active
 // root on either side. A zone that one of the two lacks is named.
 func (m *Manager) zoneSyncs(st *state, source, target BE, strict bool, part func(zones.Zone) bool) (syncs []*syncing, notes []string) {
