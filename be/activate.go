@@ -16,6 +16,10 @@ type activateArgs struct {
 	Dataset  string `json:"dataset"`
 	Previous string `json:"previous,omitempty"`
 
+	// Trial is the trial that it is put on; "" chooses it for good.
+	Trial    string `json:"trial,omitempty"`
+	OldTrial string `json:"oldTrial,omitempty"`
+
 	OldDefault  string `json:"oldDefault"`
 	OldPrevious string `json:"oldPrevious,omitempty"`
 	OldBootfs   string `json:"oldBootfs,omitempty"`
@@ -80,8 +84,11 @@ func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseFailed(b, r.Force, what); err != nil {
+		return nil, err
+	}
 	return m.planActivate(ctx, st, b, activation{kind: "activate", what: what, previous: st.previousFor(b),
-		reboot: r.Reboot, syncing: r.Syncing})
+		reboot: r.Reboot, syncing: r.Syncing, trial: r.Trial || r.Once, once: r.Once})
 }
 
 func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
@@ -89,7 +96,11 @@ func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, ok := st.byUUID(st.props.Local(propPrevious))
+	leads := propPrevious
+	if st.onTrial() {
+		leads = propDefault
+	}
+	b, ok := st.byUUID(st.props.Local(leads))
 	if !ok {
 		return nil, refuse(NotFound, "snapbe activate NAME chooses any other", "fail back: no previous boot environment is known")
 	}
@@ -124,6 +135,8 @@ type activation struct {
 	previous string
 	reboot   bool
 	syncing  Syncing
+	// trial boots it once, and once leaves it at that.
+	trial, once bool
 	// share is a snapshot that the share goes back to at the first boot.
 	share string
 }
@@ -141,7 +154,7 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 	args := activateArgs{
 		UUID: b.UUID, Dataset: b.Dataset, Previous: a.previous, Restore: a.share,
 		OldDefault: st.props.Local(propDefault), OldPrevious: st.props.Local(propPrevious),
-		OldSynced: b.synced, OldHandover: st.props.Local(propHandover),
+		OldSynced: b.synced, OldHandover: st.props.Local(propHandover), OldTrial: st.props.Local(propTrial),
 	}
 	if v := props["bootfs"].Value; v != "-" {
 		args.OldBootfs = v
@@ -153,6 +166,13 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 			return nil, err
 		}
 		args.OldUUID = d.Local(propUUID)
+	}
+	var notes []string
+	if a.trial && !b.Running && !b.Default {
+		if notes, err = m.planTrial(ctx, st, a.what); err != nil {
+			return nil, err
+		}
+		args.Trial = trial{UUID: args.UUID, Previous: args.Previous, Once: a.once}.String()
 	}
 	s, err := m.planActivateSync(ctx, st, b, a)
 	if err != nil {
@@ -183,7 +203,10 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 		op.plan.Notes, op.result.Sync, op.alone = s.notes(), s.report, b
 		op.result.Zones = s.zoneReports()
 	}
-	op.plan.Notes = append(op.plan.Notes, st.unmovedNote(b)...)
+	if args.Trial != "" {
+		op.plan.Notes = append(op.plan.Notes, st.trialNotes(b, a.once)...)
+	}
+	op.plan.Notes = append(append(op.plan.Notes, notes...), st.unmovedNote(b)...)
 	if a.share != "" {
 		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("when it boots, all of %s becomes what it was in %s; what came since is then in a snapshot only", shareDir, a.share))
 		if args.ZoneShares {
@@ -261,23 +284,20 @@ func (m *Manager) activateOperation(kind, id, what string, args activateArgs, fr
 	if args.Share != "" || args.ZoneShares {
 		op.add(m.shareSnapshotStep(id, args.Share, args.ZoneShares, args.Snap, args.UUID))
 	}
+	if args.Trial != "" {
+		op.add(m.forgetStep())
+	}
 	op.add(m.chooseStep(root, id, args, s))
 	follows := len(op.steps)
-	op.add(journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error {
-		notes, err := m.updateMenu(ctx, fresh, false)
-		op.result.Notes = append(op.result.Notes, notes...)
-		return err
-	}})
-	// bootfs after it: loaders that read it change over when GRUB has.
-	op.add(journal.Step{
-		Name: "set bootfs of " + zfs.PoolOf(root),
-		Do: func(ctx context.Context) error {
-			return m.sys.ZFS.PoolSet(ctx, zfs.PoolOf(root), "bootfs", args.Dataset)
-		},
-		Undo: func(ctx context.Context) error {
-			return m.sys.ZFS.PoolSet(ctx, zfs.PoolOf(root), "bootfs", args.OldBootfs)
-		},
-	})
+	op.add(m.knownMenuStep(op, fresh))
+	if args.Trial != "" {
+		op.add(m.armStep(args.UUID))
+	} else {
+		op.add(m.bootfsStep(root, args.Dataset, args.OldBootfs))
+	}
+	if args.Trial == "" && args.OldTrial != "" {
+		op.add(m.forgetStep())
+	}
 	// Another tool's BE may mount itself, or what lies below it, in every BE.
 	op.add(journal.Step{Name: "keep it from mounting by itself", Final: true, Do: func(ctx context.Context) error {
 		roots, err := m.rootsOf(ctx, args.Dataset)
@@ -329,9 +349,9 @@ func (m *Manager) quiesceStep(op *operation) journal.Step {
 // chooseStep is the point of no return: what boots, in one transaction group.
 func (m *Manager) chooseStep(root, id string, args activateArgs, s *syncing) journal.Step {
 	return journal.Step{
-		Name: "choose it as the default",
+		Name: args.choosing(),
 		Do: func(ctx context.Context) error {
-			c, point := bootChange(root, args.UUID, args.Previous, args.handover()), setSynced(args.Dataset, args.synced())
+			c, point := args.choice().change(root, args.handover()), setSynced(args.Dataset, args.synced())
 			if args.Source == "" {
 				return m.sys.ZFS.Set(ctx, []zfs.Change{c, point})
 			}
@@ -339,7 +359,7 @@ func (m *Manager) chooseStep(root, id string, args activateArgs, s *syncing) jou
 		},
 		Undo: func(ctx context.Context) error {
 			err := m.takePointsBack(ctx, id, args.sync(), setSynced(args.Dataset, args.OldSynced),
-				bootChange(root, args.OldDefault, args.OldPrevious, args.OldHandover))
+				args.was().change(root, args.OldHandover))
 			if err != nil {
 				return err
 			}
@@ -348,10 +368,30 @@ func (m *Manager) chooseStep(root, id string, args activateArgs, s *syncing) jou
 	}
 }
 
+func (a activateArgs) choosing() string {
+	if a.Trial != "" {
+		return "put it on trial"
+	}
+	return "choose it as the default"
+}
+
+// bootfsStep comes after the menu: loaders that read it change over when GRUB has.
+func (m *Manager) bootfsStep(root, dataset, old string) journal.Step {
+	return journal.Step{
+		Name: "set bootfs of " + zfs.PoolOf(root),
+		Do: func(ctx context.Context) error {
+			return m.sys.ZFS.PoolSet(ctx, zfs.PoolOf(root), "bootfs", dataset)
+		},
+		Undo: func(ctx context.Context) error {
+			return m.sys.ZFS.PoolSet(ctx, zfs.PoolOf(root), "bootfs", old)
+		},
+	}
+}
+
 // chosen tells whether the choice was made: with a sync, its point tells it from
 // an earlier choice of the same BE.
 func (m *Manager) chosen(ctx context.Context, root string, args activateArgs) (bool, error) {
-	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propDefault, propPrevious, propHandover}})
+	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: []string{root}, Props: []string{propDefault, propPrevious, propTrial, propHandover}})
 	if err != nil {
 		return false, err
 	}
@@ -359,7 +399,7 @@ func (m *Manager) chosen(ctx context.Context, root string, args activateArgs) (b
 	d := ds[0]
 	left, given := d.Local(propHandover), args
 	given.Restore = "" // another BE that was booted has given it up
-	return d.Local(propDefault) == args.UUID && d.Local(propPrevious) == args.Previous &&
+	return (choice{d.Local(propDefault), d.Local(propPrevious), d.Local(propTrial)}) == args.choice() &&
 		(left == args.handover() || left == given.handover()) && synced == args.synced(), err
 }
 
@@ -378,25 +418,38 @@ func (m *Manager) giveUUID(args activateArgs) journal.Step {
 		Do: func(ctx context.Context) error {
 			// What its source had taken over was sent along, and may not be in it; what
 			// its snapshots tell is.
-			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}, Inherit: []string{propSynced, propHad, propPartly}}})
+			return m.sys.ZFS.Set(ctx, []zfs.Change{{Dataset: args.Dataset, Set: zfs.Props{propUUID: args.UUID}, Inherit: []string{propSynced, propHad, propPartly, propFailed}}})
 		},
 		Undo: then(func(ctx context.Context) error { return m.sys.ZFS.Set(ctx, []zfs.Change{was}) }, m.undoMenu),
 	}
 }
 
-// bootChange sets what boots, what failback leads to and what the first boot has
-// to do.
-func bootChange(root, def, previous, handover string) zfs.Change {
-	c := zfs.Change{Dataset: root, Set: zfs.Props{propDefault: def}}
-	for prop, value := range map[string]string{propPrevious: previous, propHandover: handover} {
+// choice is what boots: by itself, by failback, and once, on trial.
+type choice struct{ def, previous, trial string }
+
+// change sets that, and what the first boot has to do.
+func (c choice) change(root, handover string) zfs.Change {
+	out := zfs.Change{Dataset: root, Set: zfs.Props{propDefault: c.def}}
+	for prop, value := range map[string]string{propPrevious: c.previous, propTrial: c.trial, propHandover: handover} {
 		if value == "" {
-			c.Inherit = append(c.Inherit, prop)
+			out.Inherit = append(out.Inherit, prop)
 		} else {
-			c.Set[prop] = value
+			out.Set[prop] = value
 		}
 	}
-	return c
+	return out
 }
+
+// choice is what boots when it is activated: on trial the new one boots once, and all
+// else stays.
+func (a activateArgs) choice() choice {
+	if a.Trial != "" {
+		return choice{a.OldDefault, a.OldPrevious, a.Trial}
+	}
+	return choice{a.UUID, a.Previous, ""}
+}
+
+func (a activateArgs) was() choice { return choice{a.OldDefault, a.OldPrevious, a.OldTrial} }
 
 // rebootRequest follows an operation that ended well.
 type rebootRequest struct{}

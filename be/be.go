@@ -27,8 +27,12 @@ const (
 	propOp       = "org.snapbe:op"
 	propDefault  = "org.snapbe:default"
 	propPrevious = "org.snapbe:previous"
-	propJournal  = "org.snapbe:journal"
-	propBooted   = "org.snapbe:booted"
+	// propTrial says which BE boots once; see trial.go. propFailed says, on a BE,
+	// when and why its trial was no good.
+	propTrial   = "org.snapbe:trial"
+	propFailed  = "org.snapbe:failed"
+	propJournal = "org.snapbe:journal"
+	propBooted  = "org.snapbe:booted"
 	// propHandover says, on the BE root container, what is to be done at the
 	// first boot of the activated BE; see handover.go.
 	propHandover = "org.snapbe:handover"
@@ -72,6 +76,8 @@ type System struct {
 	// ShareSnapshots is how many snapshots of the share are kept that snapbe
 	// made by itself; 0 keeps all.
 	ShareSnapshots int
+	// TrialCmdline are kernel parameters of a BE on trial.
+	TrialCmdline []string
 	// Zones is how the operating system keeps zones; ZonePolicy says, by name,
 	// which of them do not follow.
 	Zones      zones.Platform
@@ -104,6 +110,9 @@ type Bootloader interface {
 	Installed(d bootloader.Device, pool uint64, path string) error
 	CanRead(ctx context.Context, path string) error
 	Hook(ctx context.Context) (changed bool, err error)
+	WriteTrialInitrd() (changed bool, err error)
+	ReadEnv(ctx context.Context, d bootloader.Device) (bootloader.Env, error)
+	WriteEnv(ctx context.Context, d bootloader.Device, e bootloader.Env) error
 	Check(ctx context.Context, want bootloader.Menu, look bootloader.Look) []bootloader.Problem
 }
 
@@ -162,6 +171,10 @@ type BE struct {
 	Created    time.Time `json:"created"`
 	// Booted is when it last came up healthy; zero where it never did.
 	Booted time.Time `json:"booted,omitzero"`
+	// Trial tells that it boots once, or has, and is to be confirmed; Failed that
+	// its trial was no good.
+	Trial  bool     `json:"trial,omitempty"`
+	Failed *Failure `json:"failed,omitempty"`
 	// Upgraded is when snapbe upgraded it; zero where it did not.
 	Upgraded    time.Time `json:"upgraded,omitzero"`
 	Policy      string    `json:"policy"`

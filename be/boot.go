@@ -45,6 +45,15 @@ func (m *Manager) menuStep(op *operation) journal.Step {
 	}}
 }
 
+// knownMenuStep writes it with what is known of BEs that were not changed.
+func (m *Manager) knownMenuStep(op *operation, fresh boots) journal.Step {
+	return journal.Step{Name: "write the boot menu", Do: func(ctx context.Context) error {
+		notes, err := m.updateMenu(ctx, fresh, false)
+		op.result.Notes = append(op.result.Notes, notes...)
+		return err
+	}}
+}
+
 func (BootInstall) plan(ctx context.Context, m *Manager) (*operation, error) {
 	const what = "install GRUB"
 	st, err := m.readToChange(ctx, what)

@@ -37,7 +37,7 @@ var notCopied = map[string]bool{
 	"canmount": true, "volsize": true, "volblocksize": true,
 	"utf8only": true, "normalization": true, "casesensitivity": true, "version": true,
 	"encryption": true, "keyformat": true, "keylocation": true, "pbkdf2iters": true,
-	propUUID: true, propDescription: true, propOp: true, propBooted: true, propSynced: true, propHad: true,
+	propUUID: true, propDescription: true, propOp: true, propBooted: true, propFailed: true, propSynced: true, propHad: true,
 	zones.PropParent: true, zones.PropActive: true, zones.PropUpgraded: true,
 }
 

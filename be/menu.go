@@ -33,6 +33,11 @@ func (m *Manager) updateMenu(ctx context.Context, fresh boots, all bool) (notes 
 	if err := m.grubMounted(st); err != nil {
 		return notes, err
 	}
+	if menu.Trial != "" {
+		if _, err := m.sys.Boot.WriteTrialInitrd(); err != nil {
+			return notes, err
+		}
+	}
 	_, err = m.sys.Boot.Write(menu)
 	return notes, err
 }
@@ -112,6 +117,9 @@ func (st *state) bootSomething(menu *bootloader.Menu) (notes []string) {
 	if !has(menu.Previous) {
 		menu.Previous = ""
 	}
+	if !has(menu.Trial) {
+		menu.Trial, menu.TrialCmdline = "", nil
+	}
 	if has(menu.Default) || len(menu.Entries) == 0 {
 		return nil
 	}
@@ -124,6 +132,9 @@ func (st *state) bootSomething(menu *bootloader.Menu) (notes []string) {
 	}
 	if menu.Previous == menu.Default {
 		menu.Previous = ""
+	}
+	if menu.Trial == menu.Default {
+		menu.Trial, menu.TrialCmdline = "", nil
 	}
 	b, _ := st.byUUID(menu.Default)
 	return []string{fmt.Sprintf("what is to boot next is not in the menu, which boots %q instead: snapbe activate NAME chooses", b.Name)}
@@ -144,7 +155,10 @@ func (m *Manager) menuHead(ctx context.Context, st *state, old bootloader.Menu, 
 	if b, ok := st.byUUID(st.props.Local(propPrevious)); ok {
 		menu.Previous = b.UUID
 	}
-	if !all && menu.PoolGUID != 0 {
+	if b, t, ok := st.trial(); ok && !b.Default && !(t.Once && b.Running) {
+		menu.Trial, menu.TrialCmdline = b.UUID, m.sys.TrialCmdline
+	}
+	if !all && menu.PoolGUID != 0 && menu.Trial == "" {
 		return menu, nil, nil
 	}
 	if menu.PoolGUID, err = m.poolGUID(ctx, st); err != nil {

@@ -103,6 +103,8 @@ func (m *Manager) rebuild(st *state, rec journal.Record, boot bool) (op *operati
 			a.recovering = true
 			return m.restoreOperation(rec.ID, a)
 		})
+	case "trial":
+		op, err = build(rec, func(a verdictArgs) *operation { return m.verdictOperation(rec.ID, a) })
 	case "rename":
 		op, err = build(rec, func(a renameArgs) *operation { return m.renameOperation(rec.ID, a) })
 	case "destroy":

@@ -91,6 +91,11 @@ type Activate struct {
 	// Reboot follows; before it, the host is brought to rescue.target, so that
 	// nothing changes any more.
 	Reboot bool
+	// Trial boots it once, and then only when it was confirmed; Once boots it once
+	// and leaves it at that.
+	Trial, Once bool
+	// Force takes one whose trial was no good.
+	Force bool
 	Syncing
 }
 
@@ -243,6 +248,8 @@ type Status struct {
 	Running  string `json:"running,omitempty"`
 	Default  string `json:"default,omitempty"`
 	Previous string `json:"previous,omitempty"`
+	// Trial is the BE that is on trial, or boots once at the next start.
+	Trial string `json:"trial,omitempty"`
 	// Share is the dataset of the share, "" where there is none, ShareDirs the
 	// directories of /var that are in it.
 	Share     string   `json:"share,omitempty"`

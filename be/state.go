@@ -56,7 +56,7 @@ var stateProps = []string{
 	"creation", "createtxg", "used", "usedbysnapshots", "referenced", "origin",
 	"mountpoint", "canmount",
 	propUUID, propPolicy, propDescription, propOp, propBooted,
-	propDefault, propPrevious, propJournal, propBootRoot, propGrub,
+	propDefault, propPrevious, propTrial, propFailed, propJournal, propBootRoot, propGrub,
 	propHandover, propSynced, propHad, propPartly, propShare, propShareDirs, propShareFrom, propShared, propZones, zones.PropUpgraded,
 }
 
@@ -146,7 +146,7 @@ func (st *state) disownTwins(received map[string]bool) {
 	}
 	for i := range st.bes {
 		if b := &st.bes[i]; st.twins[b.Name] != "" {
-			b.UUID, b.Default, b.Previous = "", false, false
+			b.UUID, b.Default, b.Previous, b.Trial, b.Failed = "", false, false, false, nil
 			b.synced, b.had, b.partly = "", nil, nil // not of the snapshot that was sent, or of its content now
 		}
 	}
@@ -175,11 +175,14 @@ func (st *state) newBE(d zfs.Dataset, running string) BE {
 		had:         parseFacts(d.Local(propHad)),
 		partly:      parsePartly(d.Local(propPartly)),
 	}
+	b.Failed = parseFailure(d.Local(propFailed))
 	b.Booted, _ = time.Parse(time.RFC3339, d.Local(propBooted))
 	b.Upgraded, _ = time.Parse(time.RFC3339, d.Local(zones.PropUpgraded))
 	if b.UUID != "" {
 		b.Default = b.UUID == st.props.Local(propDefault)
 		b.Previous = b.UUID == st.props.Local(propPrevious)
+		t, _ := parseTrial(st.props.Local(propTrial))
+		b.Trial = b.UUID == t.UUID
 	}
 	for _, mnt := range st.mounts {
 		if mnt.FSType == "zfs" && mnt.Dataset == d.Name && mnt.Root == "/" {

@@ -34,6 +34,12 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 		if b.Default {
 			s.Default = b.Name
 		}
+		if b.Trial {
+			s.Trial = b.Name
+		}
+		if b.Failed != nil {
+			s.Problems = append(s.Problems, fmt.Sprintf("the trial of %q on %s was no good: %s. It is kept: snapbe destroy, or activate --force", b.Name, b.Failed.At.UTC().Format("2006-01-02 15:04"), b.Failed.Why))
+		}
 		if b.Previous {
 			s.Previous = b.Name
 		}
@@ -71,6 +77,11 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 
 // waits are what a boot is to do.
 func (st *state) waits() (lines []string) {
+	if b, t, ok := st.trial(); ok && !b.Running {
+		lines = append(lines, fmt.Sprintf("the next start is one of %q, on trial; the one after it is of %s, unless that is confirmed", b.Name, st.nameOf(st.props.Local(propDefault))))
+	} else if ok && !t.Once {
+		lines = append(lines, fmt.Sprintf("%q is on trial, and to be confirmed; the next start is one of %s otherwise", b.Name, st.nameOf(st.props.Local(propDefault))))
+	}
 	if h, ok := st.handover(); ok && !h.due(st) {
 		switch {
 		case len(h.Left) > 0:

@@ -15,6 +15,10 @@ import (
 type bootState struct {
 	// On tells, by disk, which directory GRUB on it was told to read.
 	On map[string]string
+	// FAT tells that each disk has a FAT partition, and Envs, by disk, what that
+	// remembers.
+	FAT  bool
+	Envs map[string]bootloader.Env
 	// Unreadable makes the pool one that GRUB cannot read.
 	Unreadable string
 }
@@ -103,8 +107,12 @@ func (b *Boot) Devices(_ context.Context, leaves []string) (devices []bootloader
 	}
 	for i, l := range leaves {
 		name := strings.TrimPrefix(strings.TrimSuffix(l, "3"), "/dev/")
-		devices = append(devices, bootloader.Device{Path: "/dev/" + name, BIOSBoot: 48, Disk: bootloader.Disk{
-			Name: name, Part: 3, PartUUID: fmt.Sprintf("%08d-aaaa-4bbb-8ccc-0123456789ab", i+1), ESP: fmt.Sprintf("AAAA-000%d", i+1)}})
+		d := bootloader.Device{Path: "/dev/" + name, BIOSBoot: 48, Disk: bootloader.Disk{
+			Name: name, Part: 3, PartUUID: fmt.Sprintf("%08d-aaaa-4bbb-8ccc-0123456789ab", i+1), ESP: fmt.Sprintf("AAAA-000%d", i+1)}}
+		if b.FAT {
+			d.Env, d.EnvPart, d.EnvUUID = "/dev/"+name+"2", 2, fmt.Sprintf("%08d-aaaa-4bbb-8ccc-0123456789ac", i+1)
+		}
+		devices = append(devices, d)
 	}
 	return devices, nil
 }
@@ -183,4 +191,67 @@ func (b *Boot) Check(_ context.Context, want bootloader.Menu, look bootloader.Lo
 		}
 	}
 	return problems
+}
+
+// WriteTrialInitrd is be.Bootloader's.
+func (b *Boot) WriteTrialInitrd() (bool, error) {
+	if err := b.w.change("write the trial's initrd"); err != nil {
+		return false, err
+	}
+	g, err := b.grub()
+	if err != nil {
+		return false, err
+	}
+	return g.WriteTrialInitrd()
+}
+
+// ReadEnv is be.Bootloader's.
+func (b *Boot) ReadEnv(_ context.Context, d bootloader.Device) (bootloader.Env, error) {
+	e, ok := b.Envs[d.Name]
+	switch {
+	case d.Env == "":
+		return e, bootloader.ErrNoEnv
+	case !ok:
+		return e, os.ErrNotExist
+	}
+	return e, nil
+}
+
+// WriteEnv is be.Bootloader's.
+func (b *Boot) WriteEnv(_ context.Context, d bootloader.Device, e bootloader.Env) error {
+	if d.Env == "" {
+		return bootloader.ErrNoEnv
+	}
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	if err := b.w.change("write what " + d.Name + " remembers"); err != nil {
+		return err
+	}
+	if b.Envs == nil {
+		b.Envs = map[string]bootloader.Env{}
+	}
+	b.Envs[d.Name] = e
+	return nil
+}
+
+// taken is what GRUB does before it shows a menu: where a disk asks for the BE that
+// is on trial, and it was not tried, it boots once.
+func (b *Boot) taken(m bootloader.Menu) (uuid string) {
+	armed, tried := false, false
+	for _, e := range b.Envs {
+		armed = armed || m.Trial != "" && e.Trial == m.Trial
+		tried = tried || m.Trial != "" && e.Tried == m.Trial
+	}
+	for name, e := range b.Envs {
+		e.Trial = ""
+		if armed && !tried {
+			e.Tried = m.Trial
+		}
+		b.Envs[name] = e
+	}
+	if armed && !tried {
+		return m.Trial
+	}
+	return ""
 }

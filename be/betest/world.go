@@ -6,6 +6,7 @@
 package betest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -148,15 +149,16 @@ func (w *World) Reboot() error {
 	return nil
 }
 
-// Start starts the BE that the menu has as its default: what runs is then
+// Start starts the BE that the menu has as its default, or the one on trial: what runs is then
 // that one, nothing is mounted aside, and no lock is held.
 func (w *World) Start() error {
 	m, err := w.Boot.Read()
 	if err != nil {
 		return err
 	}
+	boots := cmp.Or(w.Boot.taken(m), m.Default)
 	for _, e := range m.Entries {
-		if e.UUID == m.Default {
+		if e.UUID == boots {
 			w.Host.Boot(e.Dataset)
 			return nil
 		}
