@@ -88,7 +88,7 @@ func (r Activate) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	return m.planActivate(ctx, st, b, activation{kind: "activate", what: what, previous: st.previousFor(b),
-		reboot: r.Reboot, syncing: r.Syncing, trial: r.Trial || r.Once, once: r.Once})
+		reboot: r.Reboot, syncing: r.Syncing, trial: r.Trial || r.Once || m.sys.Trials && !r.NoTrial, once: r.Once})
 }
 
 func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {

@@ -76,7 +76,9 @@ type System struct {
 	// ShareSnapshots is how many snapshots of the share are kept that snapbe
 	// made by itself; 0 keeps all.
 	ShareSnapshots int
+	// Trials makes Activate put a BE on trial where nothing else is said;
 	// TrialCmdline are kernel parameters of a BE on trial.
+	Trials       bool
 	TrialCmdline []string
 	// Zones is how the operating system keeps zones; ZonePolicy says, by name,
 	// which of them do not follow.

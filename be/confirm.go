@@ -119,24 +119,26 @@ func (TrialEnd) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	b, t, ok := st.trial()
-	if _, pending, _ := st.pending(); !ok || pending || b.Running && !t.Once {
+	if _, pending, _ := st.pending(); !ok || pending || b.Running {
 		return none, nil
 	}
+	tried, armed, err := m.tried(ctx, st, t.UUID)
+	if err != nil || armed && !tried {
+		return none, err
+	}
 	args := m.verdictArgs(st, b)
-	if !b.Running {
-		tried, armed, err := m.tried(ctx, st, t.UUID)
-		if err != nil || armed && !tried {
-			return none, err
-		}
-		note := fmt.Sprintf("the trial of %q was not begun: the boot disks remember nothing of it; snapbe activate %s arms it again", b.Name, b.Name)
-		if tried {
-			args.Failed = "it was started on trial, and the machine came back with the old one"
-			note = fmt.Sprintf("the trial of %q was no good: %s", b.Name, args.Failed)
-		}
-		none.result.Notes = []string{note}
+	note := ""
+	switch {
+	case !tried:
+		note = fmt.Sprintf("the trial of %q was not begun: the boot disks remember nothing of it; snapbe activate %s arms it again", b.Name, b.Name)
+	case t.Once:
+		note = fmt.Sprintf("%q has booted once", b.Name)
+	default:
+		args.Failed = "it was started on trial, and the machine came back with the old one"
+		note = fmt.Sprintf("the trial of %q was no good: %s", b.Name, args.Failed)
 	}
 	op := m.verdictOperation(m.sys.UUID(), args)
-	op.plan.root, op.plan.Notes, op.result.Name = st.root, none.result.Notes, b.Name
+	op.plan.root, op.plan.Notes, op.result.Name = st.root, []string{note}, b.Name
 	return op, nil
 }
 

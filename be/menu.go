@@ -155,7 +155,7 @@ func (m *Manager) menuHead(ctx context.Context, st *state, old bootloader.Menu, 
 	if b, ok := st.byUUID(st.props.Local(propPrevious)); ok {
 		menu.Previous = b.UUID
 	}
-	if b, t, ok := st.trial(); ok && !b.Default && !(t.Once && b.Running) {
+	if b, _, ok := st.trial(); ok && !b.Default {
 		menu.Trial, menu.TrialCmdline = b.UUID, m.sys.TrialCmdline
 	}
 	if !all && menu.PoolGUID != 0 && menu.Trial == "" {

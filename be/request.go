@@ -91,9 +91,9 @@ type Activate struct {
 	// Reboot follows; before it, the host is brought to rescue.target, so that
 	// nothing changes any more.
 	Reboot bool
-	// Trial boots it once, and then only when it was confirmed; Once boots it once
-	// and leaves it at that.
-	Trial, Once bool
+	// Trial boots it once, and then only when it was confirmed; NoTrial does not,
+	// whatever System.Trials says. Once boots it once and leaves it at that.
+	Trial, NoTrial, Once bool
 	// Force takes one whose trial was no good.
 	Force bool
 	Syncing

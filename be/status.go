@@ -77,10 +77,10 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 
 // waits are what a boot is to do.
 func (st *state) waits() (lines []string) {
-	if b, t, ok := st.trial(); ok && !b.Running {
+	if b, _, ok := st.trial(); ok && !b.Running {
 		lines = append(lines, fmt.Sprintf("the next start is one of %q, on trial; the one after it is of %s, unless that is confirmed", b.Name, st.nameOf(st.props.Local(propDefault))))
-	} else if ok && !t.Once {
-		lines = append(lines, fmt.Sprintf("%q is on trial, and to be confirmed; the next start is one of %s otherwise", b.Name, st.nameOf(st.props.Local(propDefault))))
+	} else if ok {
+		lines = append(lines, fmt.Sprintf("%q is on trial; unless it is confirmed, the next start is one of %s", b.Name, st.nameOf(st.props.Local(propDefault))))
 	}
 	if h, ok := st.handover(); ok && !h.due(st) {
 		switch {

@@ -80,7 +80,7 @@ func TestTrial(t *testing.T) {
 	require.Equal(t, "be-2", runs(w))
 	assert.Equal(t, lockA, annOf(w, "be-2"))
 	assert.Empty(t, asks(w), "the start after this one is not of it")
-	assert.Contains(t, status(t, w).Waits, `"be-2" is on trial, and to be confirmed; the next start is one of "debian" otherwise`)
+	assert.Contains(t, status(t, w).Waits, `"be-2" is on trial; unless it is confirmed, the next start is one of "debian"`)
 	setAnn(w, "be-2", pwA)
 	do(t, w, be.Confirm{Auto: true})
 	b := named(t, w, "be-2")
@@ -147,18 +147,22 @@ func TestReject(t *testing.T) {
 	assert.Equal(t, "debian", runs(w))
 }
 
-// TestOnce: it is not confirmed by itself, and the menu is the old one again.
+// TestOnce: it is not confirmed by itself, and then it is done with; by hand it is.
 func TestOnce(t *testing.T) {
-	w := trying(t)
-	do(t, w, be.Activate{Name: "be-2", Once: true})
-	comesUp(t, w)
-	require.Equal(t, "be-2", runs(w))
-	do(t, w, be.TrialEnd{})
-	assert.False(t, named(t, w, "be-2").Trial)
-	assert.Nil(t, named(t, w, "be-2").Failed)
-	refusedWith(t, w, be.Confirm{Auto: true}, be.Failed, "snapbe activate be-2")
-	comesUp(t, w)
-	assert.Equal(t, "debian", runs(w))
+	for _, confirmed := range []bool{false, true} {
+		w := trying(t)
+		do(t, w, be.Activate{Name: "be-2", Once: true})
+		comesUp(t, w)
+		require.Equal(t, "be-2", runs(w))
+		assert.Contains(t, do(t, w, be.Confirm{Auto: true}).Notes, `"be-2" was to boot once, and is not confirmed by itself`)
+		if confirmed {
+			do(t, w, be.Confirm{})
+		}
+		comesUp(t, w)
+		assert.Equal(t, map[bool]string{false: "debian", true: "be-2"}[confirmed], runs(w))
+		assert.False(t, named(t, w, "be-2").Trial)
+		assert.Nil(t, named(t, w, "be-2").Failed)
+	}
 }
 
 // TestNoTrial: what a trial needs is named before anything is changed.

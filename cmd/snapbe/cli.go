@@ -22,6 +22,8 @@ type cli struct {
 	Upgrade  upgradeCmd  `cmd:"" help:"Upgrade the packages of a BE and of its zones."`
 	Sync     syncCmd     `cmd:"" help:"Bring the files of the synclist from the BE that runs to another one."`
 	Activate activateCmd `cmd:"" help:"Make a BE the one that boots from now on."`
+	Confirm  confirmCmd  `cmd:"" help:"Make the BE that runs on trial the one that boots from now on."`
+	Reject   rejectCmd   `cmd:"" help:"End a trial: the next start is one of the old BE."`
 	Handover handoverCmd `cmd:"" help:"Do what an activation left for the first boot; runs by itself."`
 	Failback failbackCmd `cmd:"" help:"Make the previous BE the one that boots from now on."`
 	Share    shareCmd    `cmd:"" help:"Look after the directories of /var that all BEs share."`

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -30,7 +31,13 @@ type config struct {
 	// ShareSnapshots is how many snapshots of the share are kept that snapbe
 	// made by itself; 0 keeps all.
 	ShareSnapshots int `toml:"share_snapshots"`
-	Upgrade        struct {
+	Trial          struct {
+		// Enable makes activate put a BE on trial where nothing else is said.
+		Enable bool `toml:"enable"`
+		// Cmdline are kernel parameters of a BE on trial.
+		Cmdline []string `toml:"cmdline"`
+	} `toml:"trial"`
+	Upgrade struct {
 		// Commands are by ID of os-release(5).
 		Commands map[string]string `toml:"commands"`
 	} `toml:"upgrade"`
@@ -67,10 +74,18 @@ func (c config) zoneUpgrades() map[string]string {
 	return all
 }
 
+// kernelParameter is one that needs no quotes anywhere.
+var kernelParameter = regexp.MustCompile(`^[A-Za-z0-9_.,:/=+-]+$`)
+
 // mistake is what is wrong with a value, "" where nothing is.
 func (c config) mistake() string {
 	if c.ShareSnapshots < 0 {
 		return fmt.Sprintf("share_snapshots is %d, and must be 0 or more", c.ShareSnapshots)
+	}
+	for _, p := range c.Trial.Cmdline {
+		if !kernelParameter.MatchString(p) {
+			return fmt.Sprintf("trial.cmdline has %q, and must have kernel parameters such as systemd.watchdog_sec=60", p)
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Upgrade.Commands)) {
 		if command := c.Upgrade.Commands[id]; strings.TrimSpace(command) == "" || strings.ContainsRune(command, 0) {

@@ -46,6 +46,8 @@ func openHost(o options) (lifecycle, func() error, error) {
 		Root: o.Root,
 
 		ShareSnapshots: o.ShareSnapshots,
+		Trials:         o.Trials,
+		TrialCmdline:   o.TrialCmdline,
 		Zones:          zones.NewNspawn(run, h.Tree),
 		ZonePolicy:     o.ZonePolicy,
 		Upgrades:       o.Upgrades,

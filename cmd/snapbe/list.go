@@ -22,7 +22,7 @@ type listCmd struct {
 
 // Help is shown below the summary.
 func (listCmd) Help() string {
-	return `Active is N for the BE that runs now, R for the one that boots next (on reboot), and ! for one that an interrupted operation has left unfinished. Space is what destroying the BE would free, Refers what its root refers to. The lines of -H are name;uuid;active;mountpoint;space;policy;created;description as beadm(8) has them, with the description added; datasets and snapshots have their name in place of the uuid.`
+	return `Active is N for the BE that runs now, R for the one that boots by itself (on reboot), T for one on trial, which boots once or has, F for one whose trial was no good, and ! for one that an interrupted operation has left unfinished. Space is what destroying the BE would free, Refers what its root refers to. The lines of -H are name;uuid;active;mountpoint;space;policy;created;description as beadm(8) has them, with the description added; datasets and snapshots have their name in place of the uuid.`
 }
 
 // Validate lets one of the two be given.
@@ -134,8 +134,8 @@ func (c *listCmd) script(t *terminal, bes []be.BE) {
 	}
 }
 
-// flags are beadm's, N for now and R for on reboot (its T, for the next boot
-// only, is reserved), and ! for a BE that cannot be used.
+// flags are beadm's, N for now, R for on reboot and T for once; F for a trial that was
+// no good, and ! for a BE that cannot be used.
 func flags(b be.BE) string {
 	s := ""
 	if b.Running {
@@ -143,6 +143,12 @@ func flags(b be.BE) string {
 	}
 	if b.Default {
 		s += "R"
+	}
+	if b.Trial {
+		s += "T"
+	}
+	if b.Failed != nil {
+		s += "F"
 	}
 	if b.Unfinished != "" {
 		s += "!"

@@ -43,8 +43,10 @@ type options struct {
 	Root string
 	// Config is the configuration file.
 	Config string
-	// ShareSnapshots is be.System's.
+	// ShareSnapshots, Trials and TrialCmdline are be.System's.
 	ShareSnapshots int
+	Trials         bool
+	TrialCmdline   []string
 	// ZonePolicy, Upgrades and ZoneUpgrades are be.System's.
 	ZonePolicy             map[string]be.ZonePolicy
 	Upgrades, ZoneUpgrades map[string]string
@@ -199,6 +201,8 @@ func (a *app) life() (lifecycle, error) {
 		Config: a.cli.Config,
 
 		ShareSnapshots: conf.ShareSnapshots,
+		Trials:         conf.Trial.Enable,
+		TrialCmdline:   conf.Trial.Cmdline,
 		ZonePolicy:     conf.policies(),
 		Upgrades:       conf.Upgrade.Commands,
 		ZoneUpgrades:   conf.zoneUpgrades(),

@@ -1,6 +1,10 @@
 package main
 
-import "snapbe/be"
+import (
+	"errors"
+
+	"snapbe/be"
+)
 
 type recoverCmd struct {
 	Boot bool `hidden:"" help:"Whatever is wrong with the configuration; for snapbe-recover.service."`
@@ -15,5 +19,10 @@ func (recoverCmd) Help() string {
 // Run ends an operation that was interrupted.
 func (c *recoverCmd) Run(a *app) error {
 	a.anyConfig = c.Boot
-	return a.change(be.Recover{}, c.changing)
+	err := a.change(be.Recover{}, c.changing)
+	if c.Boot {
+		a.terse = true
+		err = errors.Join(err, a.change(be.TrialEnd{}, c.changing))
+	}
+	return err
 }
