@@ -18,7 +18,7 @@ GOTESTSUM   := gotest.tools/gotestsum@v1.13.0
 SCRIPTS := .ci/run packaging/version.sh packaging/deb/build.sh packaging/deb/postinst \
 	packaging/deb/prerm packaging/deb/postrm packaging/kernel/zzz-snapbe bootloader/06_snapbe \
 	bootloader/initramfs/conf/conf.d/snapbe bootloader/initramfs/scripts/init-bottom/zz-snapbe \
-	$(wildcard bootloader/initramfs/snapbe/*) \
+	$(wildcard bootloader/initramfs/snapbe/* packaging/systemd/lib/*) \
 	$(wildcard testdata/script/* testdata/vm/*.sh)
 
 .PHONY: all build check fmt vet unit scripts man lint fuzz prepare vm vmtest vmdeep test demo bench deb clean

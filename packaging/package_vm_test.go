@@ -16,7 +16,8 @@ import (
 
 const (
 	kernelHook = "/etc/kernel/postinst.d/zzz-snapbe 6.12.0 /boot/vmlinuz-6.12.0"
-	unitStates = "systemctl is-enabled snapbe-recover snapbe-boot-mount snapbe-share snapbe-handover || true"
+	units      = "snapbe-recover.service snapbe-boot-mount.service snapbe-share.service snapbe-handover.service snapbe-zones.service snapbe-confirm.service snapbe-trial-deadline.timer snapbe-trial-emergency.service snapbe-tell.service"
+	unitStates = "systemctl is-enabled " + units + " | sort | uniq -c | sed 's/^ *//' || true"
 )
 
 // The package is installed, used and purged, on a host that goes on booting.
@@ -32,17 +33,18 @@ func TestPackage(t *testing.T) {
 	after := m.MustRun("zfs get -Hr all rpool | grep -E 'local|org\\.' | sort; md5sum /boot/grub/grub.cfg; ls /boot/grub")
 	assert.Equal(t, before, after, "installing the package changes nothing")
 
-	assert.Equal(t, "disabled\ndisabled\ndisabled\ndisabled\n", m.MustRun(unitStates))
+	assert.Equal(t, "9 disabled\n", m.MustRun(unitStates))
 	assert.Equal(t, m.MustRun("ls /etc/grub.d/06_snapbe /etc/kernel/*.d/zzz-snapbe /etc/snapbe/snapbe.toml /etc/snapbe/synclist"),
 		m.MustRun("dpkg-query -W -f '${Conffiles}' snapbe | awk '{print $1}' | sort | grep ."))
+	assert.Equal(t, "755 root\n", m.MustRun("stat -c '%a %U' /etc/snapbe/health.d"))
 	assert.Contains(t, m.MustRun("snapbe version"), "snapbe 0.")
-	assert.Empty(t, m.MustRun("systemd-analyze verify snapbe-recover.service snapbe-boot-mount.service snapbe-share.service snapbe-handover.service snapbe-zones.service 2>&1 | grep -v 'man snapbe' || true"))
+	assert.Empty(t, m.MustRun("systemd-analyze verify "+units+" snapbe-reject@confirm.service 2>&1 | grep -v 'man snapbe' || true"))
 	assert.Equal(t, "create\n", m.MustRun("bash -c 'source /usr/share/bash-completion/completions/snapbe; COMP_LINE=\"snapbe cre\" COMP_POINT=10; _snapbe; echo \"${COMPREPLY[@]}\"'"))
 	assert.Empty(t, m.MustRun(kernelHook+" 2>&1"), "the kernel's hook is silent on a host that is not adopted")
 	assert.Contains(t, m.MustRun("runuser -u nobody -- snapbe list"), "debian")
 
 	t.Logf("%s", m.MustRun("snapbe init -y 2>&1"))
-	assert.Equal(t, "enabled\nenabled\nenabled\nenabled\n", m.MustRun(unitStates))
+	assert.Equal(t, "9 enabled\n", m.MustRun(unitStates))
 	assert.Contains(t, m.MustRun(kernelHook+" 2>&1"), "[ok]")
 	assert.Empty(t, m.MustRun("SNAPBE_EXEC=x "+kernelHook+" 2>&1"), "inside exec it is exec that writes the menu")
 	m.MustRun("systemctl start snapbe-boot-mount snapbe-recover")

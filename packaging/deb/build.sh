@@ -15,14 +15,18 @@ rm -rf "$root"
 put() { install -D -m "$1" "$2" "$root$3"; }
 
 put 755 build/snapbe /usr/sbin/snapbe
-for unit in packaging/systemd/*.service; do
+for unit in packaging/systemd/*.service packaging/systemd/*.timer; do
 	put 644 "$unit" "/usr/lib/systemd/system/${unit##*/}"
+done
+for script in packaging/systemd/lib/*; do
+	put 755 "$script" "/usr/lib/snapbe/${script##*/}"
 done
 put 644 packaging/systemd/systemd-nspawn@.service.d/snapbe.conf /usr/lib/systemd/system/systemd-nspawn@.service.d/snapbe.conf
 put 755 bootloader/06_snapbe /etc/grub.d/06_snapbe
 put 755 packaging/kernel/zzz-snapbe /etc/kernel/postinst.d/zzz-snapbe
 put 755 packaging/kernel/zzz-snapbe /etc/kernel/postrm.d/zzz-snapbe
 put 644 cmd/snapbe/snapbe.toml /etc/snapbe/snapbe.toml
+install -d "$root/etc/snapbe/health.d"
 put 644 synclist/debian.synclist /etc/snapbe/synclist
 put 644 synclist/solaris.synclist /usr/share/doc/snapbe/examples/solaris.synclist
 put 644 packaging/deb/copyright /usr/share/doc/snapbe/copyright
