@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -36,12 +37,29 @@ type config struct {
 		Enable bool `toml:"enable"`
 		// Cmdline are kernel parameters of a BE on trial.
 		Cmdline []string `toml:"cmdline"`
+		// Uptime is how long the machine is to have run before it is confirmed by
+		// itself, CheckLimit how long a health check may take.
+		Uptime     duration `toml:"uptime"`
+		CheckLimit duration `toml:"check_limit"`
 	} `toml:"trial"`
 	Upgrade struct {
 		// Commands are by ID of os-release(5).
 		Commands map[string]string `toml:"commands"`
 	} `toml:"upgrade"`
 	Zones map[string]zoneConfig `toml:"zones"`
+}
+
+// duration is one such as "90s" or "5m".
+type duration time.Duration
+
+// UnmarshalText reads it.
+func (d *duration) UnmarshalText(text []byte) error {
+	t, err := time.ParseDuration(string(text))
+	if err == nil && (t < 0 || t > time.Hour) {
+		err = fmt.Errorf("%q is not between 0 and an hour", text)
+	}
+	*d = duration(t)
+	return err
 }
 
 // zoneConfig is what is said of a zone by its name.

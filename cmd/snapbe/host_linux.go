@@ -25,7 +25,8 @@ import (
 )
 
 // units are snapbe's systemd units that an adopted host has enabled.
-var units = []string{"snapbe-recover.service", "snapbe-boot-mount.service", "snapbe-share.service", "snapbe-handover.service", "snapbe-zones.service"}
+var units = []string{"snapbe-recover.service", "snapbe-boot-mount.service", "snapbe-share.service", "snapbe-handover.service", "snapbe-zones.service",
+	"snapbe-confirm.service", "snapbe-trial-deadline.timer", "snapbe-trial-emergency.service", "snapbe-tell.service"}
 
 // childMain is where mount.Exec's own child turns off; see there.
 func childMain() { mount.ChildMain() }

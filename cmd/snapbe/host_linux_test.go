@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,14 +35,15 @@ func (s printed) Run(context.Context, command.Cmd) ([]byte, error) { return []by
 // systemctl is-enabled ends with 0 where one unit of several is enabled.
 func TestUnits(t *testing.T) {
 	no := errors.New("exit status 1")
+	rest := func(state string) string { return strings.Repeat(state+"\n", len(units)-1) }
 	for name, c := range map[string]struct {
 		printed
 		missing []string
 	}{
-		"all":           {printed{"enabled\nenabled\nenabled\nenabled\nenabled\n", nil}, nil},
-		"the first":     {printed{"enabled\ndisabled\ndisabled\ndisabled\ndisabled\n", nil}, units[1:]},
-		"all but one":   {printed{"disabled\nenabled\nenabled\nenabled\nenabled\n", nil}, units[:1]},
-		"none":          {printed{"disabled\ndisabled\ndisabled\ndisabled\ndisabled\n", no}, units},
+		"all":           {printed{"enabled\n" + rest("enabled"), nil}, nil},
+		"the first":     {printed{"enabled\n" + rest("disabled"), nil}, units[1:]},
+		"all but one":   {printed{"disabled\n" + rest("enabled"), nil}, units[:1]},
+		"none":          {printed{"disabled\n" + rest("disabled"), no}, units},
 		"not installed": {printed{"", no}, units},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -179,13 +179,19 @@ func usageError(err error) error {
 	return bad
 }
 
-// life opens the life cycle that the command line and the configuration name.
-func (a *app) life() (lifecycle, error) {
+// configured is the configuration.
+func (a *app) configured() (config, error) {
 	conf, err := readConfig(a.cli.Config)
 	if err != nil && a.anyConfig {
 		a.tui.notes([]string{err.Error() + "; going on as without it"})
-		conf, err = withoutFile, nil
+		return withoutFile, nil
 	}
+	return conf, err
+}
+
+// life opens the life cycle that the command line and the configuration name.
+func (a *app) life() (lifecycle, error) {
+	conf, err := a.configured()
 	if err != nil {
 		return nil, err
 	}

@@ -102,6 +102,7 @@ func command1(root *os.Root, argv []string) int {
 //	world reboot
 //	world user|root        the rights of who calls snapbe
 //	world nogrub
+//	world fat              gives each disk a FAT partition
 //	world zone NAME
 //	world set DATASET PROPERTY VALUE
 //	world put DATASET FILE TEXT (\n in it is a newline)
@@ -144,6 +145,8 @@ func changeWorld(ts *testscript.TestScript, w *betest.World, args []string) {
 		w.Host.User = args[0] == "user"
 	case "zone":
 		w.AddZone("rpool/zones", args[1])
+	case "fat":
+		w.Boot.FAT = true
 	case "nogrub":
 		w.Host.NoGRUB = true
 	case "set":
