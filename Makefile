@@ -77,10 +77,11 @@ VMTEST = SNAPBE_LAB_SLOW=$${SNAPBE_LAB_SLOW:-2} $(GO) run $(GOTESTSUM) --format 
 vmtest: prepare deb
 	$(VMTEST) ./internal/e2e/... ./packaging/...
 
-# The lab itself, and each entry of the menu on both releases' GRUB: half an
-# hour more, for who works on those.
+# The lab itself, each entry of the menu on both releases' GRUB, the parts on both
+# releases' OpenZFS, and 20 zones: an hour and a half more, for who works on those.
 vmdeep: prepare deb
 	$(VMTEST) ./internal/lab/... ./bootloader/...
+	SNAPBE_DEEP=1 $(VMTEST) -run 'TestZones|TestConformance|TestMount|TestEnv' ./internal/e2e/...
 
 test:
 	testdata/script/test

@@ -62,12 +62,15 @@ func up(t *testing.T, m *lab.Machine, version string) {
 	}
 }
 
-// TestZones takes a host with 20 zones through the whole cycle. Its file's name
+// TestZones takes a host with zones through the whole cycle: 20, or in a hurry 6. Its file's name
 // makes it begin first, since it takes longest.
 func TestZones(t *testing.T) {
 	t.Parallel()
 	m := adopted(t, "trixie", "single")
-	names := zoneNames(20)
+	names := zoneNames(6)
+	if deep() {
+		names = zoneNames(20)
+	}
 	madeZones(t, m, names)
 	upgraded(t, m, names)
 	zonesSwitch(t, m, names)
@@ -86,38 +89,38 @@ func madeZones(t *testing.T, m *lab.Machine, names []string) {
 	assert.Empty(t, m.MustRun("cat /var/lib/machines/db/etc/machine-id"), "a new machine has an identity of its own")
 	m.MustRun("systemctl enable --quiet machines.target; for z in web db; do machinectl enable $z 2>/dev/null; machinectl start $z; done")
 	up(t, m, "1")
-	assert.Equal(t, "20 1\n", versions(m, names))
+	assert.Equal(t, fmt.Sprintf("%d 1\n", len(names)), versions(m, names))
 }
 
 // upgraded makes a BE with all zones and upgrades them; one of them fails, and is
 // taken up again.
 func upgraded(t *testing.T, m *lab.Machine, names []string) {
-	// apt in five of them; what it takes in the others, on an emulated machine, is
+	// apt in some of them; what it takes in the others, on an emulated machine, is
 	// no use to anybody.
 	for _, z := range names[4:] {
-		if z != "z07" {
+		if z != "z05" {
 			m.MustRun("printf '[zones." + z + "]\nupgrade = \"dpkg -i /opt/repo/widget_2_all.deb\"\n' >> /etc/snapbe/snapbe.toml")
 		}
 	}
 	t.Logf("%s", m.MustRun("snapbe create 2026-11 2>&1"))
-	assert.Equal(t, "20\n", m.MustRun("zfs list -Ho name | grep -c /ROOT/zbe-1$"))
+	assert.Equal(t, fmt.Sprintln(len(names)), m.MustRun("zfs list -Ho name | grep -c /ROOT/zbe-1$"))
 	assert.Equal(t, "1\n", m.MustRun("zfs get -Ho value createtxg $(zfs get -Ho value origin rpool/ROOT/2026-11 $(zfs list -Ho name | grep /ROOT/zbe-1$)) | sort -u | wc -l"), "host and zones are of one moment")
-	m.MustRun("snapbe exec 2026-11 --zone z07 -- sh -c 'echo nonsense > /etc/dpkg/dpkg.cfg.d/broken'")
+	m.MustRun("snapbe exec 2026-11 --zone z05 -- sh -c 'echo nonsense > /etc/dpkg/dpkg.cfg.d/broken'")
 	out, err := m.Run("snapbe upgrade 2026-11 2>&1")
 	t.Logf("%s", out)
 	assert.Equal(t, 1, lab.ExitCode(err), "a failing zone")
-	assert.Regexp(t, `zone z07: FAILED`, out)
+	assert.Regexp(t, `zone z05: FAILED`, out)
 	assert.Len(t, regexp.MustCompile(`(?m)^ *zone \w+: ok`).FindAllString(out, -1), len(names)-1)
-	assert.Equal(t, "20 1\n", versions(m, names), "what runs is untouched")
-	assert.Equal(t, "19 2\n1 1\n", m.MustRun(fmt.Sprintf(`for z in %s; do snapbe exec 2026-11 --zone $z -- widget; done 2>/dev/null | sort -r | uniq -c | sed 's/^ *//'`, strings.Join(names, " "))))
-	assert.Contains(t, m.MustRun("cat /var/log/snapbe/upgrade-2026-11/z07.log"), "nonsense")
-	assert.Equal(t, "600\n", m.MustRun("stat -c %a /var/log/snapbe/upgrade-2026-11/z07.log"))
-	m.MustRun("snapbe exec 2026-11 --zone z07 -- rm /etc/dpkg/dpkg.cfg.d/broken")
+	assert.Equal(t, fmt.Sprintf("%d 1\n", len(names)), versions(m, names), "what runs is untouched")
+	assert.Equal(t, fmt.Sprintf("%d 2\n1 1\n", len(names)-1), m.MustRun(fmt.Sprintf(`for z in %s; do snapbe exec 2026-11 --zone $z -- widget; done 2>/dev/null | sort -r | uniq -c | sed 's/^ *//'`, strings.Join(names, " "))))
+	assert.Contains(t, m.MustRun("cat /var/log/snapbe/upgrade-2026-11/z05.log"), "nonsense")
+	assert.Equal(t, "600\n", m.MustRun("stat -c %a /var/log/snapbe/upgrade-2026-11/z05.log"))
+	m.MustRun("snapbe exec 2026-11 --zone z05 -- rm /etc/dpkg/dpkg.cfg.d/broken")
 	out = m.MustRun("snapbe upgrade 2026-11 2>&1")
 	t.Logf("%s", out)
-	assert.Regexp(t, `zone z07: ok`, out)
-	assert.NotRegexp(t, `zone z08: (begun|ok)`, out, "only what is not done is taken up")
-	assert.Equal(t, "2\n", m.MustRun("snapbe exec 2026-11 --zone z07 -- widget 2>/dev/null"))
+	assert.Regexp(t, `zone z05: ok`, out)
+	assert.NotRegexp(t, `zone z06: (begun|ok)`, out, "only what is not done is taken up")
+	assert.Equal(t, "2\n", m.MustRun("snapbe exec 2026-11 --zone z05 -- widget 2>/dev/null"))
 	assert.Empty(t, m.MustRun("ls -d /var/lib/machines/*/var/lib/widget-started-2* 2>/dev/null || true"))
 	cleanAside(t, m, "2026-11")
 }
@@ -128,7 +131,7 @@ func zonesSwitch(t *testing.T, m *lab.Machine, names []string) {
 	t.Logf("%s", m.RunReboot("snapbe activate --reboot 2026-11 2>&1", bootTime))
 	assert.Equal(t, "2026-11", running(m))
 	up(t, m, "2")
-	assert.Equal(t, "20 2\n", versions(m, names))
+	assert.Equal(t, fmt.Sprintf("%d 2\n", len(names)), versions(m, names))
 	healthy(t, m)
 
 	m.PowerOff()
@@ -138,18 +141,18 @@ func zonesSwitch(t *testing.T, m *lab.Machine, names []string) {
 	m.WaitSSH(bootTime)
 	assert.Equal(t, "debian", running(m))
 	inPlace(m)
-	assert.Equal(t, "20 1\n", versions(m, names), "picked by hand")
+	assert.Equal(t, fmt.Sprintf("%d 1\n", len(names)), versions(m, names), "picked by hand")
 	m.Reboot()
 	inPlace(m)
-	assert.Equal(t, "20 2\n", versions(m, names))
+	assert.Equal(t, fmt.Sprintf("%d 2\n", len(names)), versions(m, names))
 
 	t.Logf("%s", m.RunReboot("snapbe failback --reboot 2>&1", bootTime))
 	assert.Equal(t, "debian", running(m))
 	up(t, m, "1")
-	assert.Equal(t, "20 1\n", versions(m, names))
+	assert.Equal(t, fmt.Sprintf("%d 1\n", len(names)), versions(m, names))
 	healthy(t, m)
 
 	m.MustRun("snapbe create 2026-12; snapbe destroy -F 2026-11 2>&1")
 	assert.Equal(t, "0\n", m.MustRun("zfs list -Ho name | grep -c /ROOT/zbe-1$ || true"))
-	assert.Equal(t, "20 1\n", versions(m, names))
+	assert.Equal(t, fmt.Sprintf("%d 1\n", len(names)), versions(m, names))
 }

@@ -22,7 +22,7 @@ func TestEnv(t *testing.T) {
 		Env:  []string{"CGO_ENABLED=0"},
 	})
 	require.NoError(t, err)
-	for _, release := range []string{"trixie", "bookworm"} {
+	for _, release := range releases() {
 		t.Run(release, func(t *testing.T) {
 			m := lab.Resume(t, lab.Config{Image: lab.BaseRunning(t, release, "single")})
 			const remote = "/root/bootloader.test"

@@ -24,6 +24,18 @@ import (
 // guests beside it.
 const bootTime = 5 * time.Minute
 
+// deep tells that time does not matter: make vmdeep.
+func deep() bool { return os.Getenv("SNAPBE_DEEP") != "" }
+
+// releases are those on whose OpenZFS a part is tested by itself. TestCycle goes
+// through the older one too.
+func releases() []string {
+	if deep() {
+		return []string{"trixie", "bookworm"}
+	}
+	return []string{"trixie"}
+}
+
 // work holds the images that tests share; it goes at the end.
 var work string
 

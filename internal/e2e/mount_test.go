@@ -16,7 +16,7 @@ import (
 func TestMount(t *testing.T) {
 	t.Parallel()
 	binary := realTests(t, "mount")
-	for _, release := range []string{"trixie", "bookworm"} {
+	for _, release := range releases() {
 		t.Run(release, func(t *testing.T) {
 			m := lab.Resume(t, lab.Config{Image: lab.BaseRunning(t, release, "single")})
 			t.Logf("%s", m.MustRun("zfs version; uname -r"))
