@@ -110,6 +110,15 @@ func (p *pid1) startNamespace(orders, failed *os.File) error {
 	return proc.Release()
 }
 
+// hideMemory keeps all other processes without the capability to trace from
+// what this one has: its memory, its files, its program.
+func hideMemory() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid to be traced: %w", err)
+	}
+	return nil
+}
+
 // confinedMain becomes the command; it returns an exit code where it cannot.
 func confinedMain() int {
 	runtime.LockOSThread() // what is given up is a thread's
