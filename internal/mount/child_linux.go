@@ -23,7 +23,13 @@ type child struct {
 	pipes    []*os.File
 }
 
+// start starts the child, and the relay of a confined command, which is nil for others.
 func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
+	program, err := s.program()
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
 	ordersOut, ordersIn, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -32,15 +38,11 @@ func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
 	if err != nil {
 		return nil, errors.Join(err, ordersOut.Close(), ordersIn.Close())
 	}
-	files := append(std[:], ordersOut, reportsIn)
-	program := "/proc/self/exe"
-	switch {
-	case r != nil:
-		files, program = append(files, r.terminals), r.program.Name()
-	case t.file != nil:
-		files = append(files, t.file)
+	files := append(std[:], ordersOut, reportsIn, t.file) // nil is not open there
+	if r != nil {
+		files = append(files, r.terminals)
 	}
-	proc, err := command.Start(program, []string{childName}, &os.ProcAttr{
+	proc, err := command.Start(program.Name(), []string{childName}, &os.ProcAttr{
 		Env:   childEnv,
 		Files: files,
 		Sys: &syscall.SysProcAttr{
@@ -51,11 +53,11 @@ func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
 	})
 	ordersOut.Close()
 	reportsIn.Close()
-	if r != nil {
-		r.begin()
-	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("new namespaces: %w", err), ordersIn.Close(), reportsOut.Close())
+	}
+	if r != nil {
+		r.begin()
 	}
 	c := &child{proc: proc, orders: gob.NewEncoder(ordersIn), reports: make(chan report), terminal: t,
 		pipes: []*os.File{ordersIn, reportsOut}}
@@ -67,6 +69,24 @@ func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
 		return nil, fmt.Errorf("set up namespaces: %w", err)
 	}
 	return c, nil
+}
+
+// program is what the child executes: this program, and for what is confined a
+// mount of it that nothing can be written through.
+func (s spec) program() (*os.File, error) {
+	if !s.Confined {
+		return os.Open("/proc/self/exe")
+	}
+	fd, err := cloneMounts(unix.AT_FDCWD, "/proc/self/exe", unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return nil, fmt.Errorf("show this program read-only: %w", err)
+	}
+	defer shut(fd)
+	const above = 64 // the descriptors that a child gets
+	if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, above); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), fmt.Sprintf("/proc/self/fd/%d", fd)), nil
 }
 
 func (c *child) listen(in *gob.Decoder) {

@@ -49,19 +49,23 @@ type failure struct {
 // startConfined starts the command; an error that is an errno is of execve(2).
 func (p *pid1) startConfined(path, dir string) error {
 	f, err := p.confine(confined{Path: path, Dir: dir, Argv: p.Argv, Env: p.Env})
-	switch {
-	case err != nil:
+	if err != nil {
 		f.Confine = err.Error()
-	case f == failure{}:
-		return nil
 	}
-	if f.Confine != "" {
+	switch {
+	case f.Confine != "":
 		return errors.New("confine the command: " + f.Confine)
+	case f.Run != 0:
+		return f.Run
 	}
-	return f.Run
+	return nil
 }
 
+// confine starts the process, and lets it go on once this one cannot be used by it.
 func (p *pid1) confine(c confined) (f failure, err error) {
+	if err := hideMemory(); err != nil {
+		return f, err
+	}
 	orders, ordersIn, err := os.Pipe()
 	if err != nil {
 		return f, err
@@ -75,15 +79,16 @@ func (p *pid1) confine(c confined) (f failure, err error) {
 	err = p.startNamespace(orders, failedIn)
 	orders.Close()
 	failedIn.Close()
-	for _, g := range []func() error{dropAll, func() error { return gob.NewEncoder(ordersIn).Encode(c) }} {
-		if err == nil {
-			err = g()
-		}
+	if err != nil {
+		return f, err
 	}
-	if err == nil {
-		err = gob.NewDecoder(failed).Decode(&f)
+	if err := dropAll(); err != nil {
+		return f, err
 	}
-	if errors.Is(err, io.EOF) {
+	if err := gob.NewEncoder(ordersIn).Encode(c); err != nil {
+		return f, err
+	}
+	if err = gob.NewDecoder(failed).Decode(&f); errors.Is(err, io.EOF) {
 		err = nil // it has become the command
 	}
 	return f, err

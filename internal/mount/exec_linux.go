@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,22 +66,26 @@ func environment(x ExecSpec) []string {
 	return env
 }
 
-func (s spec) run(ctx context.Context, x ExecSpec) (code int, err error) {
+// run runs the command on the caller's files, or on a relay's in their place.
+func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
 	std := stdio{or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout), or(x.Stderr, os.Stderr)}
 	t := openTerminal(std[0], std[1])
 	defer t.close()
-	var r *relay
-	if s.Confined {
-		if r, err = newRelay(std, t); err != nil {
-			return 0, fmt.Errorf("copy standard input and output: %w", err)
-		}
-		defer func() {
-			if lost := r.end(); lost != nil && err == nil && code == 0 {
-				err = fmt.Errorf("copy what the command said: %w", lost)
-			}
-		}()
-		std = r.inner
+	if !s.Confined {
+		return s.runOn(ctx, std, t, nil, x.Grace)
 	}
+	r, err := newRelay(std, t)
+	if err != nil {
+		return 0, fmt.Errorf("copy standard input and output: %w", err)
+	}
+	code, err := s.runOn(ctx, r.inner, t, r, x.Grace)
+	if lost := r.end(); lost != nil && err == nil && code == 0 {
+		err = fmt.Errorf("copy what the command said: %w", lost)
+	}
+	return code, err
+}
+
+func (s spec) runOn(ctx context.Context, std stdio, t *terminal, r *relay, grace time.Duration) (int, error) {
 	s.Terminal = t.mode
 	// From here on the command is the one to end by these; they are caught
 	// before it starts so that none is lost.
@@ -95,7 +100,7 @@ func (s spec) run(ctx context.Context, x ExecSpec) (code int, err error) {
 		return 0, err
 	}
 	defer c.close()
-	return c.wait(ctx, signals, x.Grace)
+	return c.wait(ctx, signals, grace)
 }
 
 func or(f, other *os.File) *os.File {

@@ -36,8 +36,8 @@ type pid1 struct {
 }
 
 func childMain() int {
-	for _, fd := range []int{fdOrders, fdReports, fdTerminal} {
-		unix.CloseOnExec(fd) // the last one need not be open
+	for _, fd := range []int{fdOrders, fdReports, fdTerminal, fdTerminals} {
+		unix.CloseOnExec(fd)
 	}
 	_ = os.WriteFile("/proc/self/comm", []byte("snapbe"), 0) // for ps only
 	p := &pid1{
@@ -52,13 +52,10 @@ func childMain() int {
 	signal.Notify(caught, forwarded...)
 	go p.listen()
 	err := p.setUp()
-	if err == nil && p.Confined {
-		err = hideMemory()
+	code := 0
+	if err == nil {
+		code, err = p.start()
 	}
-	if err != nil {
-		return p.report(report{Error: err.Error()})
-	}
-	code, err := p.start()
 	if err != nil {
 		return p.report(report{Error: err.Error()})
 	}

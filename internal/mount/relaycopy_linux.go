@@ -60,7 +60,7 @@ func holds(fd int) int {
 
 // await waits for a descriptor, or until the command has ended, which it tells.
 func (r *relay) await(fd int, events int16) (ended bool) {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}, {Fd: int32(r.awake.Fd()), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}, {Fd: int32(r.over.Fd()), Events: unix.POLLIN}}
 	for {
 		_, err := unix.Poll(fds, -1)
 		if !errors.Is(err, unix.EINTR) {
@@ -78,7 +78,7 @@ func (r *relay) feed(to, from *os.File) error {
 		return err
 	}
 	for {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(r.awake.Fd()), Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(r.over.Fd()), Events: unix.POLLIN}}
 		wait := -1
 		if pgrp, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err == nil && pgrp != unix.Getpgrp() {
 			fds[0].Fd, wait = -1, int(backgroundWait.Milliseconds())
