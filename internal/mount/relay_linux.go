@@ -83,7 +83,7 @@ func (r *relay) openPipes(std stdio) error {
 		// A copy that is done closes its end: the other one is told by that.
 		if i == 0 {
 			r.inner[0], r.given, r.kept = out, append(r.given, out), append(r.kept, in)
-			r.copies = append(r.copies, func() error { defer in.Close(); return r.feed(in, f) })
+			r.copies = append(r.copies, func() error { defer in.Close(); return r.feed(in, f, nil) })
 		} else {
 			r.inner[i], r.given, r.kept = in, append(r.given, in), append(r.kept, out)
 			r.copies = append(r.copies, func() error { defer out.Close(); return r.drain(f, out) })
