@@ -1,172 +1,182 @@
 package mount
 
 import (
+	"context"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"os"
-	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"snapbe/internal/command"
 )
 
-// ChildMain is the other half of Exec: the process that is PID 1 of the new
-// namespaces is this program again, and so is one that becomes a confined
-// command. It is to be called first thing in main, and returns only in a process
-// that is not such a child.
-func ChildMain() {
-	switch {
-	case len(os.Args) != 1:
-	case os.Args[0] == childName && os.Getpid() == 1:
-		os.Exit(childMain())
-	case os.Args[0] == confineName && os.Getpid() != 1:
-		os.Exit(confinedMain())
-	}
+// child is the running child, seen from the parent.
+type child struct {
+	proc     *os.Process
+	orders   *gob.Encoder
+	reports  chan report
+	terminal *terminal
+	pipes    []*os.File
 }
 
-// pid1 is the first process of the pid namespace; when it ends the kernel
-// kills all others.
-type pid1 struct {
-	spec
-	orders  *gob.Decoder
-	reports *gob.Encoder
-	signals chan order
-	// command is the process id of the command.
-	command int
-}
-
-func childMain() int {
-	for _, fd := range []int{fdOrders, fdReports, fdTerminal} {
-		unix.CloseOnExec(fd) // the last one need not be open
-	}
-	_ = os.WriteFile("/proc/self/comm", []byte("snapbe"), 0) // for ps only
-	p := &pid1{
-		orders:  gob.NewDecoder(os.NewFile(fdOrders, "orders")),
-		reports: gob.NewEncoder(os.NewFile(fdReports, "reports")),
-		signals: make(chan order, 64),
-	}
-	if err := p.orders.Decode(&p.spec); err != nil {
-		return 1 // the parent is gone
-	}
-	caught := make(chan os.Signal, 8)
-	signal.Notify(caught, forwarded...)
-	go p.listen()
-	err := p.setUp()
-	if err == nil && p.Confined {
-		err = hideMemory()
-	}
+// start starts the child, and the relay of a confined command, which is nil for others.
+func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
+	program, err := s.program()
 	if err != nil {
-		return p.report(report{Error: err.Error()})
+		return nil, err
 	}
-	code, err := p.start()
+	defer program.Close()
+	ordersOut, ordersIn, err := os.Pipe()
 	if err != nil {
-		return p.report(report{Error: err.Error()})
+		return nil, err
 	}
-	if code == 0 {
-		code = p.serve(caught)
+	reportsOut, reportsIn, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, ordersOut.Close(), ordersIn.Close())
 	}
-	p.reapAll()
-	return p.report(report{Ended: true, Code: code, Foreground: p.hasTerminal()})
+	files := append(std[:], ordersOut, reportsIn, t.file) // nil is not open there
+	if r != nil {
+		files = append(files, r.terminals)
+	}
+	proc, err := command.Start(program.Name(), []string{childName}, &os.ProcAttr{
+		Env:   childEnv,
+		Files: files,
+		Sys: &syscall.SysProcAttr{
+			Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+			Pdeathsig:  syscall.SIGKILL,
+			Setsid:     s.Confined, // the terminal's signals come by way of the caller
+		},
+	})
+	ordersOut.Close()
+	reportsIn.Close()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("new namespaces: %w", err), ordersIn.Close(), reportsOut.Close())
+	}
+	if r != nil {
+		r.begin()
+	}
+	c := &child{proc: proc, orders: gob.NewEncoder(ordersIn), reports: make(chan report), terminal: t,
+		pipes: []*os.File{ordersIn, reportsOut}}
+	go c.listen(gob.NewDecoder(reportsOut))
+	if err := c.orders.Encode(s); err != nil {
+		_ = proc.Kill() // it may have ended already
+		_, _ = proc.Wait()
+		c.close()
+		return nil, fmt.Errorf("set up namespaces: %w", err)
+	}
+	return c, nil
 }
 
-// listen takes the parent's orders. Its end of the pipe is closed when it
-// ends, in whatever way: then this process, and so all in the namespace, has
-// no business any more.
-func (p *pid1) listen() {
+// program is what the child executes: this program, and for what is confined a
+// mount of it that nothing can be written through.
+func (s spec) program() (*os.File, error) {
+	if !s.Confined {
+		return os.Open("/proc/self/exe")
+	}
+	fd, err := cloneMounts(unix.AT_FDCWD, "/proc/self/exe", unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return nil, fmt.Errorf("show this program read-only: %w", err)
+	}
+	defer shut(fd)
+	const above = 64 // the descriptors that a child gets
+	if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, above); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), fmt.Sprintf("/proc/self/fd/%d", fd)), nil
+}
+
+func (c *child) listen(in *gob.Decoder) {
+	defer close(c.reports)
 	for {
-		var o order
-		if p.orders.Decode(&o) != nil {
-			os.Exit(1)
+		var r report
+		if in.Decode(&r) != nil {
+			return // it ended, or was killed
 		}
-		p.signals <- o
+		c.reports <- r
 	}
 }
 
-func (p *pid1) report(r report) int {
-	if p.reports.Encode(r) != nil {
-		return 1
+// order writes to the child; one that has ended meanwhile is met by wait.
+func (c *child) order(o order) { _ = c.orders.Encode(o) }
+
+func (c *child) close() {
+	for _, f := range c.pipes {
+		f.Close()
 	}
-	return 0
+	for range c.reports { // let listen end
+	}
 }
 
-// ended is a process that ended or was stopped.
-type ended struct {
-	pid    int
-	status unix.WaitStatus
-}
-
-// serve waits for the command and does what an init has to: it takes in the
-// processes that lost their parent, and passes signals on.
-func (p *pid1) serve(caught <-chan os.Signal) int {
-	events := make(chan ended)
-	go reap(events)
-	for {
+// wait follows the child until it has ended and the namespace is gone.
+func (c *child) wait(ctx context.Context, signals <-chan os.Signal, grace time.Duration) (int, error) {
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	var last report
+	var kill <-chan time.Time
+	killed, done := false, ctx.Done()
+	for open := true; open; {
+		var r report
 		select {
-		case e := <-events:
-			if e.pid != p.command {
-				continue
+		case r, open = <-c.reports:
+			if open && r.Stopped {
+				c.suspend(r)
+			} else if open {
+				last = r
 			}
-			switch {
-			case e.status.Exited():
-				return e.status.ExitStatus()
-			case e.status.Signaled():
-				return exitSignal + int(e.status.Signal())
-			case e.status.Stopped() && p.Terminal == ownTerminal:
-				p.report(report{Stopped: true, Foreground: p.hasTerminal()})
-			}
-		case o := <-p.signals:
-			p.obey(o)
-		case sig := <-caught:
-			if n, ok := sig.(syscall.Signal); ok && p.Terminal.passes(n) {
-				p.obey(order{Signal: int(n)})
-			}
+		case sig := <-signals:
+			c.pass(sig)
+		case <-done:
+			done, kill = nil, time.After(grace)
+			c.order(order{Signal: int(unix.SIGTERM)})
+		case <-kill:
+			killed = c.proc.Kill() == nil
 		}
+	}
+	state, err := c.proc.Wait()
+	c.terminal.take(last.Foreground || killed)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("wait for the namespace: %w", err)
+	case last.Error != "":
+		return 0, errors.New(last.Error)
+	case last.Ended:
+		return last.Code, nil
+	case killed:
+		return exitSignal + int(unix.SIGKILL), nil
+	}
+	return 0, fmt.Errorf("the namespace ended before the command did: %s", state)
+}
+
+// pass hands a signal on, but for those that the terminal itself has sent to
+// the command. Where a shell's fg has given the terminal to this process, it
+// is given to the command first, and what came from the keyboard is for all
+// of the command's processes.
+func (c *child) pass(sig os.Signal) {
+	keyboard := c.terminal.isOurs()
+	if keyboard || sig == unix.SIGCONT {
+		c.order(order{Continue: true, Foreground: keyboard})
+	}
+	n, ok := sig.(syscall.Signal)
+	if ok && n != unix.SIGCONT && c.terminal.mode.passes(n) {
+		c.order(order{Signal: int(n), Group: keyboard || c.terminal.mode == relayedTerminal && isKey(n)})
 	}
 }
 
-// reap reports every child until there is none left. Only the command is
-// watched for stops, but wait4 cannot tell before.
-func reap(events chan<- ended) {
-	for {
-		var e ended
-		var err error
-		e.pid, err = unix.Wait4(-1, &e.status, unix.WUNTRACED, nil)
-		if err == nil {
-			events <- e
-		} else if !errors.Is(err, unix.EINTR) {
-			return
-		}
-	}
-}
-
-func (p *pid1) obey(o order) {
-	if o.Continue {
-		if o.Foreground {
-			setForeground(fdTerminal, p.command)
-		}
-		_ = unix.Kill(-p.command, unix.SIGCONT) // it may have ended
+// suspend stops this process along with the command, as the shell that waits
+// for it expects. The command goes on where this process is the session's
+// leader, so that there is no such shell, and where it was stopped only for
+// want of the terminal, which this process has been given meanwhile.
+func (c *child) suspend(r report) {
+	ours := c.terminal.isOurs()
+	if sid, err := unix.Getsid(0); ours || err != nil || sid == os.Getpid() {
+		c.order(order{Continue: true, Foreground: ours || r.Foreground})
 		return
 	}
-	pid := p.command
-	if o.Group {
-		pid = -pid
-	}
-	_ = unix.Kill(pid, unix.Signal(o.Signal))
-}
-
-// hasTerminal is whether a process group of this namespace, and so the
-// command's or one that it made, is in the foreground.
-func (p *pid1) hasTerminal() bool {
-	return p.Terminal == ownTerminal && foreground(fdTerminal) != 0
-}
-
-// reapAll ends what the command left running.
-func (p *pid1) reapAll() {
-	_ = unix.Kill(-1, unix.SIGKILL) // ESRCH: nothing is left
-	for {
-		_, err := unix.Wait4(-1, nil, 0, nil)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return
-		}
-	}
+	c.terminal.take(r.Foreground)
+	_ = unix.Kill(os.Getpid(), unix.SIGSTOP) // cannot fail
 }

@@ -49,19 +49,23 @@ type failure struct {
 // startConfined starts the command; an error that is an errno is of execve(2).
 func (p *pid1) startConfined(path, dir string) error {
 	f, err := p.confine(confined{Path: path, Dir: dir, Argv: p.Argv, Env: p.Env})
-	switch {
-	case err != nil:
+	if err != nil {
 		f.Confine = err.Error()
-	case f == failure{}:
-		return nil
 	}
-	if f.Confine != "" {
+	switch {
+	case f.Confine != "":
 		return errors.New("confine the command: " + f.Confine)
+	case f.Run != 0:
+		return f.Run
 	}
-	return f.Run
+	return nil
 }
 
+// confine starts the process, and lets it go on once this one cannot be used by it.
 func (p *pid1) confine(c confined) (f failure, err error) {
+	if err := hideMemory(); err != nil {
+		return f, err
+	}
 	orders, ordersIn, err := os.Pipe()
 	if err != nil {
 		return f, err
@@ -75,15 +79,16 @@ func (p *pid1) confine(c confined) (f failure, err error) {
 	err = p.startNamespace(orders, failedIn)
 	orders.Close()
 	failedIn.Close()
-	for _, g := range []func() error{dropAll, func() error { return gob.NewEncoder(ordersIn).Encode(c) }} {
-		if err == nil {
-			err = g()
-		}
+	if err != nil {
+		return f, err
 	}
-	if err == nil {
-		err = gob.NewDecoder(failed).Decode(&f)
+	if err := dropAll(); err != nil {
+		return f, err
 	}
-	if errors.Is(err, io.EOF) {
+	if err := gob.NewEncoder(ordersIn).Encode(c); err != nil {
+		return f, err
+	}
+	if err = gob.NewDecoder(failed).Decode(&f); errors.Is(err, io.EOF) {
 		err = nil // it has become the command
 	}
 	return f, err
@@ -108,6 +113,15 @@ func (p *pid1) startNamespace(orders, failed *os.File) error {
 	}
 	p.command = proc.Pid
 	return proc.Release()
+}
+
+// hideMemory keeps all other processes without the capability to trace from
+// what this one has: its memory, its files, its program.
+func hideMemory() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("forbid to be traced: %w", err)
+	}
+	return nil
 }
 
 // confinedMain becomes the command; it returns an exit code where it cannot.

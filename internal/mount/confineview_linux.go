@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -154,42 +153,4 @@ func cover(root, at int) error {
 	}
 	defer shut(fd)
 	return moveOnto(fd, at)
-}
-
-// ownProc gives PID 1 a /proc that is no part of the tree, and can be written to.
-func ownProc(base string) error {
-	dir := filepath.Join(base, "proc")
-	if err := os.Mkdir(dir, 0o555); err != nil {
-		return err
-	}
-	if err := unix.Mount("proc", dir, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mount %q: %w", dir, err)
-	}
-	return nil
-}
-
-// enterTree makes the tree the root directory, above which there is nothing, of a
-// mount namespace that has nothing else: who leaves a chroot inside is in the tree
-// still. What is in /proc of the kernel belongs to root, which the command is
-// whatever its capabilities, so it is made read-only; to undo that takes one that
-// it does not have.
-func enterTree() error {
-	// A mount that another user namespace has made cannot be the root, a copy can.
-	if err := unix.Mount(treeDir, treeDir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("copy its mounts: %w", err)
-	}
-	if err := os.Chdir(treeDir); err != nil {
-		return err
-	}
-	if err := unix.PivotRoot(".", "."); err != nil {
-		return fmt.Errorf("change the root directory: %w", err)
-	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil { // the old root lies on the new one
-		return fmt.Errorf("let go of the root directory: %w", err)
-	}
-	err := unix.MountSetattr(unix.AT_FDCWD, "/proc", 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
-	if err != nil {
-		return fmt.Errorf("make /proc read-only: %w", err)
-	}
-	return nil
 }

@@ -2,19 +2,15 @@ package mount
 
 import (
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"snapbe/internal/command"
 )
 
 // Exec runs a command inside a tree, which nobody else sees, and returns its
@@ -70,31 +66,26 @@ func environment(x ExecSpec) []string {
 	return env
 }
 
-// child is the running child, seen from the parent.
-type child struct {
-	proc     *os.Process
-	orders   *gob.Encoder
-	reports  chan report
-	terminal *terminal
-	pipes    []*os.File
-}
-
-func (s spec) run(ctx context.Context, x ExecSpec) (code int, err error) {
+// run runs the command on the caller's files, or on a relay's in their place.
+func (s spec) run(ctx context.Context, x ExecSpec) (int, error) {
 	std := stdio{or(x.Stdin, os.Stdin), or(x.Stdout, os.Stdout), or(x.Stderr, os.Stderr)}
 	t := openTerminal(std[0], std[1])
 	defer t.close()
-	var r *relay
-	if s.Confined {
-		if r, err = newRelay(std, t); err != nil {
-			return 0, fmt.Errorf("copy standard input and output: %w", err)
-		}
-		defer func() {
-			if lost := r.end(); lost != nil && err == nil && code == 0 {
-				err = fmt.Errorf("copy what the command said: %w", lost)
-			}
-		}()
-		std = r.inner
+	if !s.Confined {
+		return s.runOn(ctx, std, t, nil, x.Grace)
 	}
+	r, err := newRelay(std, t)
+	if err != nil {
+		return 0, fmt.Errorf("copy standard input and output: %w", err)
+	}
+	code, err := s.runOn(ctx, r.inner, t, r, x.Grace)
+	if lost := r.end(); lost != nil && err == nil && code == 0 {
+		err = fmt.Errorf("copy what the command said: %w", lost)
+	}
+	return code, err
+}
+
+func (s spec) runOn(ctx context.Context, std stdio, t *terminal, r *relay, grace time.Duration) (int, error) {
 	s.Terminal = t.mode
 	// From here on the command is the one to end by these; they are caught
 	// before it starts so that none is lost.
@@ -109,145 +100,7 @@ func (s spec) run(ctx context.Context, x ExecSpec) (code int, err error) {
 		return 0, err
 	}
 	defer c.close()
-	return c.wait(ctx, signals, x.Grace)
-}
-
-func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
-	ordersOut, ordersIn, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	reportsOut, reportsIn, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(err, ordersOut.Close(), ordersIn.Close())
-	}
-	files := append(std[:], ordersOut, reportsIn)
-	program := "/proc/self/exe"
-	switch {
-	case r != nil:
-		files, program = append(files, r.terminals), r.program.Name()
-	case t.file != nil:
-		files = append(files, t.file)
-	}
-	proc, err := command.Start(program, []string{childName}, &os.ProcAttr{
-		Env:   childEnv,
-		Files: files,
-		Sys: &syscall.SysProcAttr{
-			Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
-			Pdeathsig:  syscall.SIGKILL,
-			Setsid:     s.Confined, // the terminal's signals come by way of the caller
-		},
-	})
-	ordersOut.Close()
-	reportsIn.Close()
-	if r != nil {
-		r.begin()
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("new namespaces: %w", err), ordersIn.Close(), reportsOut.Close())
-	}
-	c := &child{proc: proc, orders: gob.NewEncoder(ordersIn), reports: make(chan report), terminal: t,
-		pipes: []*os.File{ordersIn, reportsOut}}
-	go c.listen(gob.NewDecoder(reportsOut))
-	if err := c.orders.Encode(s); err != nil {
-		_ = proc.Kill() // it may have ended already
-		_, _ = proc.Wait()
-		c.close()
-		return nil, fmt.Errorf("set up namespaces: %w", err)
-	}
-	return c, nil
-}
-
-func (c *child) listen(in *gob.Decoder) {
-	defer close(c.reports)
-	for {
-		var r report
-		if in.Decode(&r) != nil {
-			return // it ended, or was killed
-		}
-		c.reports <- r
-	}
-}
-
-// wait follows the child until it has ended and the namespace is gone.
-func (c *child) wait(ctx context.Context, signals <-chan os.Signal, grace time.Duration) (int, error) {
-	if grace == 0 {
-		grace = defaultGrace
-	}
-	var last report
-	var kill <-chan time.Time
-	killed, done := false, ctx.Done()
-	for open := true; open; {
-		var r report
-		select {
-		case r, open = <-c.reports:
-			if open && r.Stopped {
-				c.suspend(r)
-			} else if open {
-				last = r
-			}
-		case sig := <-signals:
-			c.pass(sig)
-		case <-done:
-			done, kill = nil, time.After(grace)
-			c.order(order{Signal: int(unix.SIGTERM)})
-		case <-kill:
-			killed = c.proc.Kill() == nil
-		}
-	}
-	state, err := c.proc.Wait()
-	c.terminal.take(last.Foreground || killed)
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("wait for the namespace: %w", err)
-	case last.Error != "":
-		return 0, errors.New(last.Error)
-	case last.Ended:
-		return last.Code, nil
-	case killed:
-		return exitSignal + int(unix.SIGKILL), nil
-	}
-	return 0, fmt.Errorf("the namespace ended before the command did: %s", state)
-}
-
-// pass hands a signal on, but for those that the terminal itself has sent to
-// the command. Where a shell's fg has given the terminal to this process, it
-// is given to the command first, and what came from the keyboard is for all
-// of the command's processes.
-func (c *child) pass(sig os.Signal) {
-	keyboard := c.terminal.isOurs()
-	if keyboard || sig == unix.SIGCONT {
-		c.order(order{Continue: true, Foreground: keyboard})
-	}
-	n, ok := sig.(syscall.Signal)
-	if ok && n != unix.SIGCONT && c.terminal.mode.passes(n) {
-		c.order(order{Signal: int(n), Group: keyboard || c.terminal.mode == relayedTerminal && isKey(n)})
-	}
-}
-
-// order writes to the child; one that has ended meanwhile is met by wait.
-func (c *child) order(o order) { _ = c.orders.Encode(o) }
-
-// suspend stops this process along with the command, as the shell that waits
-// for it expects. The command goes on where this process is the session's
-// leader, so that there is no such shell, and where it was stopped only for
-// want of the terminal, which this process has been given meanwhile.
-func (c *child) suspend(r report) {
-	ours := c.terminal.isOurs()
-	if sid, err := unix.Getsid(0); ours || err != nil || sid == os.Getpid() {
-		c.order(order{Continue: true, Foreground: ours || r.Foreground})
-		return
-	}
-	c.terminal.take(r.Foreground)
-	_ = unix.Kill(os.Getpid(), unix.SIGSTOP) // cannot fail
-}
-
-func (c *child) close() {
-	for _, f := range c.pipes {
-		f.Close()
-	}
-	for range c.reports { // let listen end
-	}
+	return c.wait(ctx, signals, grace)
 }
 
 func or(f, other *os.File) *os.File {

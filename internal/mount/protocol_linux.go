@@ -33,13 +33,14 @@ type report struct {
 	Foreground bool
 }
 
-// files are descriptors 3 and up of the child; the last is the terminal, or of a
-// confined command the terminals of its own.
+// files are descriptors 3 and up of the child. The last two need not be open: the
+// terminal that the command is to have, and of a confined command a mount of
+// terminals of its own.
 const (
 	fdOrders = 3 + iota
 	fdReports
 	fdTerminal
-	fdTerminals = fdTerminal
+	fdTerminals
 )
 
 // childEnv is the environment of PID 1. Without the first, Go's runtime keeps

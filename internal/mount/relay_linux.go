@@ -3,11 +3,9 @@ package mount
 import (
 	"fmt"
 	"os"
-	"os/signal"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 )
 
 // stdio is standard input, output and error.
@@ -20,70 +18,55 @@ type stdio [3]*os.File
 // script from, the shell runs. So the command gets pipes of its own, and a terminal
 // of its own in the place of the caller's.
 type relay struct {
-	// inner is what the command gets; ours is what this process then closes.
+	// inner is what the command gets.
 	inner stdio
-	ours  []*os.File
 	// terminals is a mount of the command's own terminals.
 	terminals *os.File
-	// program is a mount of this program that nothing can be written through.
-	program *os.File
+	// given is what this process closes once the command has it, kept what is
+	// open until the end.
+	given, kept []*os.File
 	// copies copy what is said, in either direction.
 	copies  []func() error
 	running errgroup.Group
-	// A copy of the input ends when stop is closed.
-	awake, stop *os.File
-	// keyboard is the caller's terminal that is copied, nil where none is, ptmx
-	// the other side of the command's.
-	keyboard, ptmx *os.File
-	before         *term.State
-	winch          chan os.Signal
+	// over is at its end once stop is closed: the command has ended.
+	over, stop *os.File
+	// terminal is the one that is copied, nil where none is.
+	terminal *copiedTerminal
 }
 
 // newRelay makes what the command gets, but copies nothing yet. t then has
 // nothing to do with the terminal any more.
-func newRelay(std stdio, t *terminal) (r *relay, err error) {
-	r = &relay{}
-	defer func() {
-		if err != nil {
-			_ = r.end() // nothing was said
-		}
-	}()
-	if r.awake, r.stop, err = os.Pipe(); err != nil {
-		return nil, err
-	}
-	if r.program, err = thisProgram(); err != nil {
-		return nil, err
-	}
-	fd, err := newFS("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "mode=0620", "gid=5", "ptmxmode=0666")
+func newRelay(std stdio, t *terminal) (*relay, error) {
+	over, stop, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("new terminals: %w", err)
+		return nil, err
 	}
-	r.terminals = os.NewFile(uintptr(fd), "devpts")
-	if t.mode == ownTerminal {
-		if err := r.openTerminal(std); err != nil {
-			return nil, fmt.Errorf("new terminal: %w", err)
-		}
+	r := &relay{over: over, stop: stop, kept: []*os.File{over}}
+	if err := r.open(std, t.mode == ownTerminal); err != nil {
+		_ = r.end() // nothing was said
+		return nil, err
 	}
 	t.close()
 	t.mode = relayedTerminal
-	return r, r.openPipes(std)
+	return r, nil
 }
 
-// thisProgram is a descriptor above those that a child gets.
-func thisProgram() (*os.File, error) {
-	fd, err := cloneMounts(unix.AT_FDCWD, "/proc/self/exe", unix.MOUNT_ATTR_RDONLY)
+func (r *relay) open(std stdio, terminal bool) error {
+	fd, err := newFS("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, "mode=0620", "gid=5", "ptmxmode=0666")
 	if err != nil {
-		return nil, fmt.Errorf("show this program read-only: %w", err)
+		return fmt.Errorf("new terminals: %w", err)
 	}
-	defer shut(fd)
-	const above = 64
-	if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, above); err != nil {
-		return nil, err
+	r.terminals = os.NewFile(uintptr(fd), "devpts")
+	r.given = append(r.given, r.terminals)
+	if terminal {
+		if err := r.openTerminal(std); err != nil {
+			return fmt.Errorf("new terminal: %w", err)
+		}
 	}
-	return os.NewFile(uintptr(fd), fmt.Sprintf("/proc/self/fd/%d", fd)), nil
+	return r.openPipes(std)
 }
 
-// openPipes makes pipes in the place of all other files.
+// openPipes makes pipes in the place of all files that are not the terminal.
 func (r *relay) openPipes(std stdio) error {
 	for i, f := range std {
 		switch {
@@ -97,11 +80,12 @@ func (r *relay) openPipes(std stdio) error {
 		if err != nil {
 			return err
 		}
+		// A copy that is done closes its end: the other one is told by that.
 		if i == 0 {
-			r.inner[0], r.ours = out, append(r.ours, out)
-			r.copies = append(r.copies, func() error { defer in.Close(); return r.feed(in, f) })
+			r.inner[0], r.given, r.kept = out, append(r.given, out), append(r.kept, in)
+			r.copies = append(r.copies, func() error { defer in.Close(); return r.feed(in, f, nil) })
 		} else {
-			r.inner[i], r.ours = in, append(r.ours, in)
+			r.inner[i], r.given, r.kept = in, append(r.given, in), append(r.kept, out)
 			r.copies = append(r.copies, func() error { defer out.Close(); return r.drain(f, out) })
 		}
 	}
@@ -119,34 +103,28 @@ func sameFile(f, g *os.File) bool {
 
 // begin copies, once the command's first process has what it gets.
 func (r *relay) begin() {
-	for _, f := range append(r.ours, r.terminals, r.program) {
+	for _, f := range r.given {
 		f.Close()
 	}
-	r.ours = nil
-	if r.keyboard != nil {
-		r.beginTerminal()
+	r.given = nil
+	if r.terminal != nil {
+		r.terminal.begin()
 	}
 	for _, f := range r.copies {
 		r.running.Go(f)
 	}
-	r.copies = nil
 }
 
-// end copies the rest of what the command, which has ended, has said. It tells
-// what could not be written.
+// end copies the rest of what the command, which has ended or was not started, has
+// said. It tells what could not be written.
 func (r *relay) end() error {
-	for _, f := range append(r.ours, r.stop, r.terminals, r.program) {
-		f.Close() // also once more, and nil
-	}
-	if r.winch != nil {
-		signal.Stop(r.winch)
-		close(r.winch)
-	}
+	r.stop.Close()
 	lost := r.running.Wait()
-	if r.before != nil {
-		_ = term.Restore(int(r.keyboard.Fd()), r.before) // a terminal that hung up has no mode
+	if r.terminal != nil {
+		r.terminal.end()
 	}
-	r.ptmx.Close()
-	r.awake.Close()
+	for _, f := range append(r.given, r.kept...) {
+		f.Close() // some a second time
+	}
 	return lost
 }
