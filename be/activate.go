@@ -96,11 +96,10 @@ func (r Failback) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	leads := propPrevious
-	if st.onTrial() {
-		leads = propDefault
+	if err := st.refuseInTrial("fail back"); err != nil {
+		return nil, err
 	}
-	b, ok := st.byUUID(st.props.Local(leads))
+	b, ok := st.byUUID(st.props.Local(propPrevious))
 	if !ok {
 		return nil, refuse(NotFound, "snapbe activate NAME chooses any other", "fail back: no previous boot environment is known")
 	}
@@ -142,6 +141,9 @@ type activation struct {
 }
 
 func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activation) (*operation, error) {
+	if err := st.refuseInTrial(a.what); err != nil {
+		return nil, err
+	}
 	boot, err := m.bootable(ctx, b, a.what)
 	if err != nil {
 		return nil, err
@@ -169,7 +171,7 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 	}
 	var notes []string
 	if a.trial && !b.Running && !b.Default {
-		if notes, err = m.planTrial(ctx, st, a.what); err != nil {
+		if notes, err = m.planTrial(ctx, st, b, a.what); err != nil {
 			return nil, err
 		}
 		args.Trial = trial{UUID: args.UUID, Previous: args.Previous, Once: a.once}.String()

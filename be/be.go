@@ -76,6 +76,9 @@ type System struct {
 	// ShareSnapshots is how many snapshots of the share are kept that snapbe
 	// made by itself; 0 keeps all.
 	ShareSnapshots int
+	// TrialOver is a file that stops the units which leave a trial; it is gone with
+	// the next start.
+	TrialOver string
 	// Trials makes Activate put a BE on trial where nothing else is said;
 	// TrialCmdline are kernel parameters of a BE on trial.
 	Trials       bool

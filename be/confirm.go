@@ -3,6 +3,7 @@ package be
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
 	"time"
 
@@ -182,7 +183,12 @@ func (m *Manager) verdictOperation(id string, args verdictArgs) *operation {
 		op.add(m.bootfsStep(root, args.Dataset, args.OldBootfs))
 	}
 	op.add(m.forgetStep())
-	op.add(journal.Step{Name: "mark it", Do: func(ctx context.Context) error { return m.sys.ZFS.Set(ctx, []zfs.Change{args.mark()}) }})
+	op.add(journal.Step{Name: "mark it", Do: func(ctx context.Context) error {
+		if err := m.sys.ZFS.Set(ctx, []zfs.Change{args.mark()}); err != nil || m.sys.TrialOver == "" {
+			return err
+		}
+		return os.WriteFile(m.sys.TrialOver, nil, 0o644)
+	}})
 	op.committed = func(ctx context.Context) (int, bool, error) {
 		st, err := m.read(ctx)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -61,6 +62,15 @@ func (st *state) onTrial() bool {
 	return ok && b.Running
 }
 
+// refuseInTrial refuses what chooses another BE in one that is on trial: what looks
+// after the trial would leave it in the middle of that.
+func (st *state) refuseInTrial(what string) error {
+	if b, _, ok := st.trial(); ok && b.Running {
+		return refuse(Failed, "snapbe confirm first; or snapbe reject --reboot, back to the one before", "%s: %q runs on trial", what, b.Name)
+	}
+	return nil
+}
+
 // Failure is when and why a trial was no good.
 type Failure struct {
 	At  time.Time `json:"at"`
@@ -111,15 +121,27 @@ func (st *state) trialNotes(b BE, once bool) []string {
 	return []string{fmt.Sprintf("it boots once, at the next start; what boots by itself stays %s%s", old, after)}
 }
 
+// confirmUnit is where that is when it is enabled.
+const confirmUnit = "etc/systemd/system/multi-user.target.wants/snapbe-confirm.service"
+
 // planTrial tells whether a trial can be made: GRUB shows snapbe's menu, and there is
 // a disk that it can write to. The notes tell of disks that remember nothing.
-func (m *Manager) planTrial(ctx context.Context, st *state, what string) (notes []string, err error) {
+func (m *Manager) planTrial(ctx context.Context, st *state, b BE, what string) (notes []string, err error) {
 	if !m.sys.Boot.Hooked() {
 		return nil, refuse(Failed, "snapbe init mends that; --no-trial goes without a trial", "%s: GRUB does not show snapbe's menu, so it cannot boot it on trial", what)
 	}
 	disks, err := m.trialDisks(ctx, st)
 	if err != nil {
 		return nil, &Error{Code: Failed, Text: what, Err: err, Hint: "--no-trial goes without a trial"}
+	}
+	err = m.look(ctx, b, func(root *os.Root) error {
+		if _, err := root.Lstat(confirmUnit); err != nil {
+			notes = append(notes, fmt.Sprintf("%q has no snapbe-confirm.service enabled, and is not confirmed by itself: snapbe confirm does it by hand", b.Name))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	able := 0
 	for _, d := range disks {

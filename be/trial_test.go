@@ -82,6 +82,9 @@ func TestTrial(t *testing.T) {
 	assert.Empty(t, asks(w), "the start after this one is not of it")
 	assert.Contains(t, status(t, w).Waits, `"be-2" is on trial; unless it is confirmed, the next start is one of "debian"`)
 	setAnn(w, "be-2", pwA)
+	for _, r := range []be.Request{be.Activate{Name: "debian"}, be.Failback{}} {
+		refusedWith(t, w, r, be.Failed, "snapbe confirm first; or snapbe reject --reboot")
+	}
 	do(t, w, be.Confirm{Auto: true})
 	b := named(t, w, "be-2")
 	assert.True(t, b.Default)

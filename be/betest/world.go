@@ -228,8 +228,9 @@ func (w *World) install(l Layout) {
 	w.Put("rpool/ROOT/debian", "etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nID=debian\n")
 	w.Put("rpool/ROOT/debian", "etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n")
 	w.Put("rpool/ROOT/debian", "etc/fstab", "# what is mounted\nrpool/ROOT/debian/srv /srv zfs defaults 0 0\n/dev/vda2 /boot/efi vfat nofail 0 1\n")
-	for _, unit := range []string{"snapbe-handover.service", "snapbe-share.service"} {
-		w.Put("rpool/ROOT/debian", "etc/systemd/system/local-fs.target.wants/"+unit, "# as init enables it\n")
+	for _, unit := range []string{"local-fs.target.wants/snapbe-handover.service", "local-fs.target.wants/snapbe-share.service",
+		"multi-user.target.wants/snapbe-confirm.service"} {
+		w.Put("rpool/ROOT/debian", "etc/systemd/system/"+unit, "# as init enables it\n")
 	}
 	for _, dir := range []string{"boot", "mnt"} {
 		if err := os.MkdirAll(filepath.Join(w.ZFS.Dir("rpool/ROOT/debian"), dir), 0o755); err != nil {

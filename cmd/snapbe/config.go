@@ -125,7 +125,11 @@ func (c config) mistake() string {
 }
 
 // withoutFile is the configuration where there is none.
-var withoutFile = config{ShareSnapshots: 20}
+var withoutFile = func() (c config) {
+	c.ShareSnapshots = 20
+	c.Trial.Cmdline = []string{"systemd.watchdog_sec=180"}
+	return c
+}()
 
 // readConfig reads the configuration and takes no key that it does not know:
 // a misspelled one would be left out in silence.

@@ -55,6 +55,7 @@ func openHost(o options) (lifecycle, func() error, error) {
 		ZoneUpgrades:   o.ZoneUpgrades,
 		LogDir:         "/var/log/snapbe",
 		LockFile:       "/run/snapbe/lock",
+		TrialOver:      "/run/snapbe/no-failback",
 		Command:        o.Command,
 		Now:            time.Now,
 		UUID:           newUUID,
