@@ -260,7 +260,7 @@ func (st *state) previousFor(b BE) string {
 		return run.UUID
 	}
 	for _, old := range []string{st.props.Local(propPrevious), st.props.Local(propDefault)} {
-		if old != b.UUID {
+		if _, there := st.byUUID(old); there && old != b.UUID {
 			return old
 		}
 	}

@@ -194,7 +194,11 @@ func TestDefaultWithoutKernel(t *testing.T) {
 		assert.Equal(t, "rpool/ROOT/debian", boots)
 		do(t, w, be.Destroy{Name: "b"})
 		do(t, w, be.Activate{Name: "debian"})
-		chosen(t, w)
+		s := status(t, w)
+		assert.Equal(t, []string{"debian", "a"}, []string{s.Default, s.Previous}, "which may get its kernel back")
+		boots, err = w.Boots()
+		require.NoError(t, err)
+		assert.Equal(t, "rpool/ROOT/debian", boots)
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -114,7 +116,9 @@ func TestDefaultHasGone(t *testing.T) {
 	w := onePool(t)
 	do(t, w, be.Create{Name: "a"})
 	do(t, w, be.Activate{Name: "a"})
-	require.NoError(t, w.ZFS.Destroy(t.Context(), zfs.Removal{Datasets: []string{"rpool/ROOT/a"}}))
+	gone := slices.DeleteFunc(w.ZFS.Names(), func(name string) bool { return !strings.HasPrefix(name, "rpool/ROOT/a") })
+	slices.SortFunc(gone, func(a, b string) int { return len(b) - len(a) }) // snapshots first
+	require.NoError(t, w.ZFS.Destroy(t.Context(), zfs.Removal{Datasets: gone}))
 	assert.Equal(t, []string{"the default boot environment has gone: snapbe activate NAME"}, status(t, w).Problems)
 	res := do(t, w, be.Create{Name: "b"})
 	assert.Equal(t, []string{`what is to boot next is not in the menu, which boots "debian" instead: snapbe activate NAME chooses`}, res.Notes)

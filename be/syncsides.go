@@ -120,7 +120,7 @@ func (s *syncing) shared(name string) (why string, ok bool) {
 	return fmt.Sprintf("on %s, which all boot environments have at %s", at.Dataset, at.Dir), true
 }
 
-// onShare tells of a path that one of the trees has on the share.
+// onShare tells of a path that one of the trees has on the share, and none elsewhere.
 func onShare(dirs []string, name string, trees ...*treecopy.Tree) (why string, ok bool) {
 	for _, d := range dirs {
 		dir := "var/" + d
@@ -128,10 +128,14 @@ func onShare(dirs []string, name string, trees ...*treecopy.Tree) (why string, o
 			continue
 		}
 		for _, t := range trees {
-			if info, err := t.Lstat(dir); err == nil && info.Kind == treecopy.Symlink && within(info.Target, "share") {
-				return "on the share, which all boot environments have at /var/share", true
+			info, err := t.Lstat(dir)
+			switch link := err == nil && info.Kind == treecopy.Symlink; {
+			case link && !within(info.Target, "share"):
+				return "", false
+			case link:
+				why, ok = "on the share, which all boot environments have at /var/share", true
 			}
 		}
 	}
-	return "", false
+	return why, ok
 }

@@ -89,7 +89,7 @@ func world(m *lab.Machine) string {
 var (
 	uuidForm = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	guidList = regexp.MustCompile(`(org\.snapbe:had\t)[0-9,]+`)
-	snapName = regexp.MustCompile(`(@|sync-)20[0-9]{2}-[0-9:.-]+`)
+	snapName = regexp.MustCompile(`(@|sync-|synced-)20[0-9]{2}-[0-9:.-]+`)
 )
 
 // normal takes from a world what differs between two runs of one operation.
