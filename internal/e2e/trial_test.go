@@ -42,7 +42,7 @@ var badTrials = []struct{ name, spoil, mend, why string }{
 // cameBack activates the BE on trial, and the machine comes back with the old one.
 func cameBack(t *testing.T, m *lab.Machine, why string) {
 	t.Logf("%s", m.MustRun("snapbe activate --trial --force bad 2>&1"))
-	assert.Equal(t, "T", flags(m, "bad"))
+	assert.Contains(t, flags(m, "bad"), "T")
 	_, _ = m.Run("systemctl reboot")
 	begun := time.Now()
 	m.WaitReboot(2 * bootTime)
