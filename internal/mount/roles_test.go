@@ -46,10 +46,12 @@ var roles = map[string]func() int{
 		}
 		return 0
 	},
-	// exec runs the shell command CMD in the tree, confined where CONFINED says so.
+	// exec runs the shell command CMD in the tree, confined where CONFINED says so, and
+	// with GRACE.
 	"exec": func() int {
+		grace, _ := time.ParseDuration(os.Getenv("GRACE"))
 		code, err := Exec(context.Background(), roleTree(), ExecSpec{
-			Argv: []string{"/bin/sh", "-c", os.Getenv("CMD")}, Confined: os.Getenv("CONFINED") == "true"})
+			Argv: []string{"/bin/sh", "-c", os.Getenv("CMD")}, Confined: os.Getenv("CONFINED") == "true", Grace: grace})
 		if err != nil {
 			fmt.Println(err)
 			return 99
