@@ -136,6 +136,8 @@ type Host interface {
 	Attach(t mount.Tree, dir string) error
 	Detach(dir string, force bool) error
 	Exec(ctx context.Context, t mount.Tree, x mount.ExecSpec) (code int, err error)
+	// ConfinementGaps is that of package mount.
+	ConfinementGaps() []string
 	// Units lists those of snapbe's systemd units that are not enabled;
 	// EnableUnits enables them.
 	Units(ctx context.Context) (missing []string, err error)

@@ -68,46 +68,67 @@ const exitInterrupted = 130
 
 // execZones runs a command in the zones of a BE, one after the other; code is that
 // of the first that failed. A zone that cannot be entered does not keep the
-// command from the others, but Ctrl-C does.
-func (m *Manager) execZones(ctx context.Context, st *state, b BE, x Exec, what string) (code int, err error) {
+// command from the others, but Ctrl-C does: those left out then are named.
+func (m *Manager) execZones(ctx context.Context, st *state, b BE, x Exec, what string) (code int, notes []string, err error) {
 	chosen, err := m.chosenZones(st, b, *x.Zones, what)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if len(chosen) == 0 {
-		return 0, refuse(NotFound, "snapbe zone list shows those that there are", "%s: no zone follows it", what)
+		return 0, nil, refuse(NotFound, "snapbe zone list shows those that there are", "%s: no zone follows it", what)
 	}
 	trees, err := m.zoneTrees(ctx, chosen)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	release, err := m.work(b, what)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer release()
-	var failed error
+	var failed, stopped error
+	var left []zones.BE // since it was stopped
 	for i, z := range chosen {
 		if x.Begin != nil {
-			if err := x.Begin(z.Zone); err != nil {
-				return code, errors.Join(failed, err)
+			if stopped = x.Begin(z.Zone); stopped != nil {
+				left = chosen[i:]
+				break
 			}
 		}
-		spec := st.zoneSpec(b, z)
-		spec.Argv, spec.Dir, spec.Stdin, spec.Stdout, spec.Stderr, spec.Grace = x.Argv, x.Dir, x.Stdin, x.Stdout, x.Stderr, x.Grace
-		c := 0
-		err := m.sys.Host.View(bootTree(trees[i]), true, refuseShifted)
-		if err == nil {
-			c, err = m.sys.Host.Exec(ctx, trees[i], spec)
-		}
+		c, err := m.execZone(ctx, trees[i], st.zoneSpec(b, z), x)
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("the zone %q: %w", z.Zone, err))
 		} else if code == 0 && failed == nil {
 			code = c
 		}
-		if err == nil && c == exitInterrupted {
+		if c == exitInterrupted {
+			left, stopped = chosen[i+1:], errors.New("interrupted")
 			break
 		}
 	}
-	return code, explain(what, failed)
+	notes = m.sys.Host.ConfinementGaps()
+	if len(left) > 0 {
+		return code, notes, notBegun(what, left, failed, stopped)
+	}
+	return code, notes, explain(what, failed)
+}
+
+// execZone runs a command in one zone.
+func (m *Manager) execZone(ctx context.Context, t mount.Tree, spec mount.ExecSpec, x Exec) (code int, err error) {
+	if err := m.sys.Host.View(bootTree(t), true, refuseShifted); err != nil {
+		return 0, err
+	}
+	spec.Argv, spec.Dir, spec.Stdin, spec.Stdout, spec.Stderr, spec.Grace = x.Argv, x.Dir, x.Stdin, x.Stdout, x.Stderr, x.Grace
+	return m.sys.Host.Exec(ctx, t, spec)
+}
+
+// notBegun names the zones that a command was not begun in, beside what failed.
+func notBegun(what string, left []zones.BE, failed, why error) error {
+	var names []string
+	for _, z := range left {
+		names = append(names, z.Zone)
+	}
+	all := strings.Join(names, ",")
+	return &Error{Code: Failed, Text: what, Err: errors.Join(failed, fmt.Errorf("not begun in %s: %w", all, why)),
+		Hint: "with --zones=" + all + " it runs in what is left"}
 }

@@ -49,13 +49,22 @@ func TestExecZones(t *testing.T) {
 	assert.Equal(t, []string{"db", "web"}, ran.since(), "and the others are done")
 
 	w.Put(dbRoot, "fails", "130")
-	_, err = execZones(t, w, be.ZoneChoice{}, nil)
-	require.NoError(t, err)
+	code, err = execZones(t, w, be.ZoneChoice{}, nil)
+	var told *be.Error
+	require.ErrorAs(t, err, &told)
+	assert.Equal(t, `run a command in "new": not begun in web: interrupted`, told.Error())
+	assert.Equal(t, "with --zones=web it runs in what is left", told.Hint)
+	assert.Equal(t, 130, code)
 	assert.Equal(t, []string{"db"}, ran.since(), "Ctrl-C ends it")
+	code, err = execZones(t, w, be.ZoneChoice{Names: []string{"db"}}, nil)
+	require.NoError(t, err, "nothing is left out")
+	assert.Equal(t, 130, code)
+	assert.Equal(t, []string{"db"}, ran.since())
 
 	stop := errors.New("stop")
 	_, err = execZones(t, w, be.ZoneChoice{}, func(string) error { return stop })
 	require.ErrorIs(t, err, stop)
+	require.ErrorContains(t, err, "not begun in db,web: stop")
 	assert.Empty(t, ran.since())
 	_, err = execZones(t, w, be.ZoneChoice{Names: []string{"none"}}, nil)
 	require.ErrorContains(t, err, `there is no zone "none"`)
@@ -102,6 +111,31 @@ func confined(t *testing.T, x mount.ExecSpec) {
 	assert.Contains(t, x.Env, "https_proxy=http://proxy:3128")
 	assert.NotContains(t, strings.Join(x.Env, " "), "secret")
 	assert.NotContains(t, strings.Join(x.Env, " "), "SSH_AUTH_SOCK")
+}
+
+// TestConfinementGaps: what the kernel lacks for zones is told, and once.
+func TestConfinementGaps(t *testing.T) {
+	w, _ := upgradable(t)
+	w.Host.Gaps = []string{"a gap"}
+	_, notes, err := be.New(w.System()).Exec(t.Context(), be.Exec{Name: "new", Zones: &be.ZoneChoice{}, ExecSpec: mount.ExecSpec{Argv: []string{"x"}}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a gap"}, notes)
+	_, notes, err = be.New(w.System()).Exec(t.Context(), be.Exec{Name: "new", ExecSpec: mount.ExecSpec{Argv: []string{"x"}}})
+	require.NoError(t, err)
+	assert.NotContains(t, notes, "a gap", "the host's BE is trusted")
+	for _, tc := range []struct {
+		u    be.Upgrade
+		want int
+	}{
+		{be.Upgrade{Name: "new", DryRun: true}, 1},
+		{be.Upgrade{Name: "new", Zones: be.ZoneChoice{None: true}}, 0},
+		{be.Upgrade{Name: "new"}, 1},
+		{be.Upgrade{Name: "new"}, 0}, // they are done
+	} {
+		res, err := be.New(w.System()).Upgrade(t.Context(), tc.u)
+		require.NoError(t, err)
+		assert.Equal(t, tc.want, strings.Count(strings.Join(res.Notes, "\n"), "a gap"), tc.u)
+	}
 }
 
 // TestExecShiftedZone: a zone whose files belong to other numbers is left alone, and

@@ -209,8 +209,7 @@ func (m *Manager) Exec(ctx context.Context, x Exec) (code int, notes []string, e
 		return 0, nil, err
 	}
 	if x.Zones != nil {
-		code, err = m.execZones(ctx, st, b, x, what)
-		return code, nil, err
+		return m.execZones(ctx, st, b, x, what)
 	}
 	t, err := m.withZones(ctx, st, b)
 	if err != nil {

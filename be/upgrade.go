@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,6 +124,9 @@ func (m *Manager) Upgrade(ctx context.Context, u Upgrade) (UpgradeResult, error)
 	res.Jobs = u.Jobs
 	if res.Jobs == 0 {
 		res.Jobs = jobs(len(todo), runtime.NumCPU(), memoryAvailable())
+	}
+	if slices.ContainsFunc(todo, func(t *UpgradeTarget) bool { return t.Zone != "" }) {
+		res.Notes = append(res.Notes, m.sys.Host.ConfinementGaps()...)
 	}
 	if u.DryRun {
 		return res, notDone(what, b, res.Targets)

@@ -40,6 +40,8 @@ type Host struct {
 	// tree, what its file "says" has is written to the command's stdout first.
 	// Commands in several trees run at once.
 	Command func(root *os.Root, argv []string) int
+	// Gaps is what its kernel does not keep zones from.
+	Gaps []string
 }
 
 // Boot makes a BE the running one, with the datasets that it mounts.
@@ -257,6 +259,9 @@ func (h *Host) Exec(_ context.Context, t mount.Tree, x mount.ExecSpec) (code int
 	})
 	return code, err
 }
+
+// ConfinementGaps is be.Host's.
+func (h *Host) ConfinementGaps() []string { return h.Gaps }
 
 // Units is be.Host's.
 func (h *Host) Units(context.Context) ([]string, error) {

@@ -46,7 +46,7 @@ func (c *execCmd) Run(a *app) error {
 		x.Zones = &be.ZoneChoice{Names: c.names()}
 		x.Begin = func(zone string) error {
 			if a.ctx.Err() != nil { // which has ended the command in the one before
-				return &be.Error{Text: "go on with the zone " + zone, Err: errors.New("interrupted")}
+				return errors.New("interrupted")
 			}
 			a.tui.tell("zone " + printable(zone) + ":")
 			return nil

@@ -109,6 +109,8 @@ func (h *host) Exec(ctx context.Context, t mount.Tree, x mount.ExecSpec) (int, e
 	return mount.Exec(ctx, t, x)
 }
 
+func (h *host) ConfinementGaps() []string { return mount.ConfinementGaps() }
+
 // Units lists the units that are not enabled. is-enabled (systemctl(1)) gives a
 // line for each, and ends with 0 where one of them is: only the lines count.
 func (h *host) Units(ctx context.Context) ([]string, error) {

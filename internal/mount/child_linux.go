@@ -21,6 +21,9 @@ type child struct {
 	reports  chan report
 	terminal *terminal
 	pipes    []*os.File
+	confined bool
+	// escaped is closed when the user wants an end to it; nil where nobody can.
+	escaped <-chan struct{}
 }
 
 // start starts the child, and the relay of a confined command, which is nil for others.
@@ -56,11 +59,12 @@ func (s spec) start(std stdio, t *terminal, r *relay) (*child, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("new namespaces: %w", err), ordersIn.Close(), reportsOut.Close())
 	}
+	c := &child{proc: proc, orders: gob.NewEncoder(ordersIn), reports: make(chan report), terminal: t,
+		pipes: []*os.File{ordersIn, reportsOut}, confined: s.Confined}
 	if r != nil {
 		r.begin()
+		c.escaped = r.escape.met
 	}
-	c := &child{proc: proc, orders: gob.NewEncoder(ordersIn), reports: make(chan report), terminal: t,
-		pipes: []*os.File{ordersIn, reportsOut}}
 	go c.listen(gob.NewDecoder(reportsOut))
 	if err := c.orders.Encode(s); err != nil {
 		_ = proc.Kill() // it may have ended already
@@ -118,7 +122,7 @@ func (c *child) wait(ctx context.Context, signals <-chan os.Signal, grace time.D
 	}
 	var last report
 	var kill <-chan time.Time
-	killed, done := false, ctx.Done()
+	killed, done := 0, ctx.Done() // the code where it was
 	for open := true; open; {
 		var r report
 		select {
@@ -130,15 +134,24 @@ func (c *child) wait(ctx context.Context, signals <-chan os.Signal, grace time.D
 			}
 		case sig := <-signals:
 			c.pass(sig)
+			if kill == nil && c.mustEnd(sig) {
+				kill = time.After(grace)
+			}
 		case <-done:
-			done, kill = nil, time.After(grace)
+			done = nil
 			c.order(order{Signal: int(unix.SIGTERM)})
+			if kill == nil {
+				kill = time.After(grace)
+			}
 		case <-kill:
-			killed = c.proc.Kill() == nil
+			killed = c.kill(exitSignal + int(unix.SIGKILL))
+		case <-c.escaped:
+			c.escaped = nil
+			killed = c.kill(exitSignal + int(unix.SIGINT))
 		}
 	}
 	state, err := c.proc.Wait()
-	c.terminal.take(last.Foreground || killed)
+	c.terminal.take(last.Foreground || killed != 0)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("wait for the namespace: %w", err)
@@ -146,10 +159,25 @@ func (c *child) wait(ctx context.Context, signals <-chan os.Signal, grace time.D
 		return 0, errors.New(last.Error)
 	case last.Ended:
 		return last.Code, nil
-	case killed:
-		return exitSignal + int(unix.SIGKILL), nil
+	case killed != 0:
+		return killed, nil
 	}
 	return 0, fmt.Errorf("the namespace ended before the command did: %s", state)
+}
+
+// mustEnd is whether a signal is not left to the command alone: what is not trusted
+// does not choose whether it ends.
+func (c *child) mustEnd(sig os.Signal) bool {
+	return c.confined && (sig == unix.SIGTERM || sig == unix.SIGHUP)
+}
+
+// kill ends PID 1, and with it all in the namespace. The code is 0 where it has ended
+// already.
+func (c *child) kill(code int) int {
+	if c.proc.Kill() != nil {
+		return 0
+	}
+	return code
 }
 
 // pass hands a signal on, but for those that the terminal itself has sent to

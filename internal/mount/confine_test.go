@@ -175,7 +175,7 @@ func TestConfinedSockets(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	assert.Equal(t, "<nil>\n", play(t, withTest(t), false, "dial", "SOCKET="+name))
-	if landlock() < scopesSockets {
+	if landlock() < scopes {
 		t.Skip("the kernel has no Landlock that scopes sockets")
 	}
 	assert.Contains(t, play(t, withTest(t), true, "dial", "SOCKET="+name), "operation not permitted")

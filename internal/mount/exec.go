@@ -46,7 +46,8 @@ type ExecSpec struct {
 	// caller's own.
 	Stdin, Stdout, Stderr *os.File
 	// Grace is how long the command has to end after its context ended and
-	// it was sent SIGTERM, before it is killed; 0 is 10 seconds.
+	// it was sent SIGTERM, before it is killed, and a confined one also after the
+	// caller got SIGTERM or SIGHUP; 0 is 10 seconds.
 	Grace time.Duration
 }
 

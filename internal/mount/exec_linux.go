@@ -25,7 +25,9 @@ import (
 // When the command ends, so does all that it left running, and when the
 // caller is killed, so does the command; then nothing is mounted any more.
 // Signals that ask the caller to end are passed on to the command, and a
-// context that ends sends it SIGTERM. On a terminal the command gets the
+// context that ends sends it SIGTERM; x.Grace tells when it is killed. A confined
+// one on a terminal is also ended by ^] three times within a second, and the code
+// is then that of SIGINT. On a terminal the command gets the
 // keyboard's signals itself, so a caller that turns those into the end of a
 // context should give one that stays.
 func Exec(ctx context.Context, tree Tree, x ExecSpec) (int, error) {

@@ -13,7 +13,7 @@ import (
 // a confined command is not to have. It takes the capabilities to do so, which go
 // last.
 func giveUp() error {
-	for _, f := range []func() error{noUserNamespaces, noShare, enterTree, leaveKeyring, scopeSockets, forbidCalls, keepCapabilities, closeInherited} {
+	for _, f := range []func() error{noUserNamespaces, noShare, enterTree, leaveKeyring, keepApart, forbidCalls, keepCapabilities, closeInherited} {
 		if err := f(); err != nil {
 			return err
 		}

@@ -74,7 +74,11 @@ func call(nr uintptr, args ...uintptr) error {
 func attempts() []attempt {
 	disk, _ := strconv.Atoi(os.Getenv("DISK"))
 	hostPID, _ := strconv.Atoi(os.Getenv("HOST_PID"))
-	return []attempt{
+	var landlocked []attempt
+	if landlock() >= scopes {
+		landlocked = append(landlocked, denied("signal PID 1", true, func() error { return unix.Kill(1, 0) }))
+	}
+	return append(landlocked, []attempt{
 		denied("make a block device", true, func() error { return unix.Mknod("/made", unix.S_IFBLK|0o600, disk) }),
 		denied("make /dev/kmsg", false, func() error { return unix.Mknod("/dev/made", unix.S_IFCHR|0o600, int(unix.Mkdev(1, 11))) }),
 		opening("/device", unix.O_RDONLY, true, unix.EACCES), // made from outside
@@ -146,7 +150,7 @@ func attempts() []attempt {
 		denied("bpf", false, func() error { return call(unix.SYS_BPF) }),
 		denied("io_uring", false, func() error { return call(unix.SYS_IO_URING_SETUP, 1) }),
 		denied("priority over others", true, func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -20) }, unix.EACCES),
-	}
+	}...)
 }
 
 var empty [1]byte

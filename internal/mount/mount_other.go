@@ -21,3 +21,6 @@ func Exec(context.Context, Tree, ExecSpec) (int, error) { return 0, ErrUnsupport
 
 // ChildMain does nothing on this platform.
 func ChildMain() {}
+
+// ConfinementGaps is not asked where nothing runs.
+func ConfinementGaps() []string { return nil }

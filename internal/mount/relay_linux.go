@@ -32,6 +32,8 @@ type relay struct {
 	over, stop *os.File
 	// terminal is the one that is copied, nil where none is.
 	terminal *copiedTerminal
+	// escape is met when the user wants an end to it.
+	escape *escapeKeys
 }
 
 // newRelay makes what the command gets, but copies nothing yet. t then has
@@ -41,7 +43,7 @@ func newRelay(std stdio, t *terminal) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{over: over, stop: stop, kept: []*os.File{over}}
+	r := &relay{over: over, stop: stop, kept: []*os.File{over}, escape: newEscapeKeys()}
 	if err := r.open(std, t.mode == ownTerminal); err != nil {
 		_ = r.end() // nothing was said
 		return nil, err

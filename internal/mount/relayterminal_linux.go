@@ -32,7 +32,7 @@ func (r *relay) openTerminal(std stdio) error {
 		}
 	}
 	r.terminal = &copiedTerminal{callers: std[0], ptmx: ptmx, winch: make(chan os.Signal, 1)}
-	r.copies = append(r.copies, func() error { return r.feed(ptmx, std[0], nil) },
+	r.copies = append(r.copies, func() error { return r.feed(ptmx, std[0], r.escape) },
 		func() error { return r.drain(std[1], ptmx) })
 	return nil
 }

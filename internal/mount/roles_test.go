@@ -46,16 +46,8 @@ var roles = map[string]func() int{
 		}
 		return 0
 	},
-	// exec runs the shell command CMD in the tree, confined where CONFINED says so.
-	"exec": func() int {
-		code, err := Exec(context.Background(), roleTree(), ExecSpec{
-			Argv: []string{"/bin/sh", "-c", os.Getenv("CMD")}, Confined: os.Getenv("CONFINED") == "true"})
-		if err != nil {
-			fmt.Println(err)
-			return 99
-		}
-		return code
-	},
+	"exec":    execRole,
+	"lacking": lacking,
 	// other is a process in a mount namespace of its own, as services and
 	// containers are.
 	"other": func() int {
@@ -80,6 +72,19 @@ var roles = map[string]func() int{
 		forever()
 		return 0
 	},
+}
+
+// execRole runs the shell command CMD in the tree, confined where CONFINED says so,
+// and with GRACE.
+func execRole() int {
+	grace, _ := time.ParseDuration(os.Getenv("GRACE"))
+	code, err := Exec(context.Background(), roleTree(), ExecSpec{
+		Argv: []string{"/bin/sh", "-c", os.Getenv("CMD")}, Confined: os.Getenv("CONFINED") == "true", Grace: grace})
+	if err != nil {
+		fmt.Println(err)
+		return 99
+	}
+	return code
 }
 
 // forever waits; an empty select would be a deadlock to the runtime.

@@ -21,9 +21,11 @@ import (
 type keyboard struct {
 	t    *testing.T
 	ptmx *os.File
-	mu   sync.Mutex
-	seen bytes.Buffer
-	done int
+	// shell is the leader of its session.
+	shell *os.Process
+	mu    sync.Mutex
+	seen  bytes.Buffer
+	done  int
 }
 
 // shell starts an interactive shell on a new terminal. $EXEC runs the test
@@ -44,7 +46,7 @@ func shell(t *testing.T, tree Tree, env ...string) *keyboard {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(t, cmd.Start())
 	require.NoError(t, tty.Close())
-	k := &keyboard{t: t, ptmx: ptmx}
+	k := &keyboard{t: t, ptmx: ptmx, shell: cmd.Process}
 	go k.listen()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
