@@ -11,6 +11,7 @@ import (
 
 	"snapbe/internal/journal"
 	"snapbe/internal/treecopy"
+	"snapbe/sharedvar"
 )
 
 // ZoneClone makes a new zone of a zone, as it is in the running boot environment:
@@ -46,7 +47,7 @@ func (r ZoneClone) plan(ctx context.Context, m *Manager) (*operation, error) {
 	op.plan.root, op.plan.Title = st.root, what
 	op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("it gets a machine ID of its own, and no SSH host keys: ssh-keygen -A in it makes new ones, where its sshd does not by itself; it does not start with the host: machinectl enable %s", r.Name))
 	if src.Share != "" {
-		op.plan.Notes = append(op.plan.Notes, "it has no share: what "+src.Name+" keeps in "+src.Share+" is not cloned")
+		op.plan.Notes = append(op.plan.Notes, "it has no share: what "+src.Name+" keeps in "+src.Share+" is not cloned, and the directories of its /var that lie there are empty ones of its own")
 	}
 	return op, nil
 }
@@ -89,6 +90,9 @@ func (c *rootClone) ownStep(op *operation) journal.Step {
 			keys, err := makeOwn(t, c.args.Src, c.args.Zone)
 			if keys > 0 {
 				op.result.Notes = append(op.result.Notes, count(keys, "file")+" with SSH host keys went")
+			}
+			if err == nil {
+				_, err = sharedvar.Without(t)
 			}
 			return err
 		})

@@ -2,7 +2,9 @@ package be_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,6 +174,28 @@ func TestZoneClone(t *testing.T) {
 	assert.Equal(t, "secret", w.File(src, "etc/ssh/ssh_host_ed25519_key"))
 	assert.Equal(t, "web\n", w.File(src, "etc/hostname"))
 	refused(t, w, be.ZoneClone{From: "db", Name: "web2"}, refusal{be.Exists, `clone the zone "db" to "web2": there is a zone of that name`, "take another name"})
+}
+
+// TestZoneCloneWithoutTheShare: what the other zone keeps in its share is not the
+// clone's, whose directories are its own, and may go to a share of its own.
+func TestZoneCloneWithoutTheShare(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	w.Put("rpool/zones/web/ROOT/zbe", "var/mail/ann", "a letter\n")
+	do(t, w, be.ShareInit{Zone: "web"})
+	require.Equal(t, "a letter\n", w.File(webShare, "mail/ann"))
+	res := do(t, w, be.ZoneClone{From: "web", Name: "web2"})
+	assert.Contains(t, strings.Join(res.Plan.Notes, "\n"), "it has no share: what web keeps in "+webShare+" is not cloned")
+	mail := filepath.Join(w.ZFS.Dir("rpool/zones/web2/ROOT/zbe"), "var/mail")
+	info, err := os.Lstat(mail)
+	require.NoError(t, err)
+	assert.True(t, info.IsDir(), "it is no link that leads nowhere")
+	assert.NoFileExists(t, filepath.Join(mail, "ann"))
+	to, err := os.Readlink(filepath.Join(w.ZFS.Dir("rpool/zones/web/ROOT/zbe"), "var/mail"))
+	require.NoError(t, err)
+	assert.Equal(t, "share/mail", to, "the other one keeps its own")
+	do(t, w, be.ShareInit{Zone: "web2"})
+	assert.DirExists(t, filepath.Join(w.ZFS.Dir("rpool/zones/web2/VARSHARE"), "mail"))
 }
 
 func TestZoneDestroyOrphans(t *testing.T) {
