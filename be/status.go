@@ -44,7 +44,8 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 			s.Previous = b.Name
 		}
 	}
-	if text := st.props.Local(propJournal); text != "" {
+	// While somebody is at work, it is what they are at.
+	if text := st.props.Local(propJournal); text != "" && s.Busy == "" {
 		s.Pending = pendingText(text)
 	}
 	if err := m.statusZones(ctx, st, &s); err != nil {
