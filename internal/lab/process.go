@@ -130,13 +130,18 @@ func freePort() (int, error) {
 // them a boot takes a sixth less.
 const cpuModel = "max,-cx16,-erms,-la57,-smap,-smep,-pku,-umip"
 
+// processors is one more at most than there are: with one alone QEMU translates
+// without barriers, which the disks' queues need (their other side is another
+// thread). Now and then an answer was lost then, and the pool stood still.
+func processors(n int) string { return fmt.Sprintf("cpus=%d,maxcpus=%d", n, n+1) }
+
 // arguments is QEMU's command line. Addresses are explicit, because otherwise
 // names in the guest shift with the disks attached.
 func arguments(cfg Config, dir, run string, port int, resume string) []string {
 	args := []string{
 		// KVM may be there and useless, where it is nested.
 		"-accel", "tcg,thread=multi", "-cpu", cpuModel,
-		"-smp", fmt.Sprint(cfg.CPUs), "-m", fmt.Sprint(cfg.MemoryMB),
+		"-smp", processors(cfg.CPUs), "-m", fmt.Sprint(cfg.MemoryMB),
 		"-nodefaults", "-display", "none", "-no-reboot",
 		"-chardev", "socket,id=serial,path=" + filepath.Join(run, "serial"),
 		"-serial", "chardev:serial",

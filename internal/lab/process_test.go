@@ -13,6 +13,7 @@ func TestArguments(t *testing.T) {
 		return strings.Join(arguments(cfg, "/d,ir", "/run", 2222, ""), " ")
 	}
 	both := line(2, 1)
+	require.Contains(t, both, " -smp cpus=1,maxcpus=2 ", "or QEMU leaves the barriers out")
 	require.Contains(t, both, "id=disk1,file=/d,,ir/disk1.qcow2,")
 	require.Contains(t, both, "serial=snapbe-disk1,addr=0x4,bootindex=1")
 	require.Contains(t, both, "serial=snapbe-disk2,addr=0x5,bootindex=0")

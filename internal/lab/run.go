@@ -14,7 +14,7 @@ import (
 )
 
 // runTimeout bounds every command in the guest.
-const runTimeout = 15 * time.Minute
+const runTimeout = 8 * time.Minute
 
 // Run runs a shell command in the guest as root and returns its output, stdout
 // and stderr as they came. The error is non-nil where the command could not be

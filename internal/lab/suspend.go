@@ -37,7 +37,7 @@ func BaseRunning(t testing.TB, release, layout string) Image {
 	if err != nil {
 		t.Fatalf("cannot ask for QEMU's version: %v", err)
 	}
-	dir := fmt.Sprintf("%s-running-%.6x", base, sha256.Sum256(append(version, cpuModel...)))
+	dir := fmt.Sprintf("%s-running-%.6x", base, sha256.Sum256(append(version, cpuModel+processors(1)...)))
 	return DeriveRunning(t, base, dir, func(m *Machine) {
 		// What goes on after the boot is over once, and not in every test.
 		m.MustRun("systemctl is-system-running --wait; sync; zpool sync")
