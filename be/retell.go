@@ -20,17 +20,24 @@ func (m *Manager) retell(ctx context.Context, going []string) error {
 	if err != nil {
 		return err
 	}
-	goes := func(s zfs.Dataset) bool { return slices.Contains(going, s.Name) }
-	var changes []zfs.Change
-	tell := func(name string, f facts) {
-		dataset, _, _ := splitName(name)
-		more := slices.DeleteFunc(l.told(dataset, f, goes), func(guid string) bool { return slices.Contains(f, guid) })
-		if len(more) > 0 {
-			changes = append(changes, setHad(name, slices.Concat(more, f)))
-		}
+	gone := map[string]bool{}
+	for _, name := range going {
+		gone[name] = true
 	}
+	goes := func(s zfs.Dataset) bool { return gone[s.Name] }
+	var changes []zfs.Change
 	for _, st := range of {
 		for _, b := range st.bes {
+			more := map[string]facts{} // there may be thousands of snapshots, most of which tell the same
+			tell := func(name string, f facts) {
+				text := f.String()
+				if _, known := more[text]; !known {
+					more[text] = slices.DeleteFunc(l.told(b.Dataset, f, goes), func(guid string) bool { return slices.Contains(f, guid) })
+				}
+				if len(more[text]) > 0 {
+					changes = append(changes, setHad(name, slices.Concat(more[text], f)))
+				}
+			}
 			tell(b.Dataset, l.facts(st, b))
 			for _, s := range l.snaps[b.Dataset] {
 				if !goes(s) {
@@ -46,14 +53,20 @@ func (m *Manager) retell(ctx context.Context, going []string) error {
 // each one of these there is the youngest of those before it that stay. What the
 // dataset comes from itself needs no telling.
 func (l *lines) told(dataset string, f facts, goes func(zfs.Dataset) bool) (staying facts) {
-	own := l.of(dataset)
+	if len(f) == 0 {
+		return nil
+	}
+	own := map[string]bool{}
+	for _, s := range l.of(dataset) {
+		own[s.Value("guid")] = true
+	}
 	for _, guid := range f {
 		s, ok := l.guids[guid]
 		if !ok {
 			continue
 		}
 		for _, older := range l.upTo(s) {
-			if in(own, older) {
+			if own[older.Value("guid")] {
 				break
 			}
 			if !goes(older) {
