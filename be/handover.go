@@ -117,13 +117,15 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 
 // sparedNow are the zones that have no part in a handover: those that do not follow,
 // but not such as were synced when the host's target was activated. Its
-// configuration may be another one, and they have the rest to come.
+// configuration may be another one, and they have the rest to come. One that an earlier
+// handover has failed in has in part what the host has.
 func (m *Manager) sparedNow(st *state, target BE) []string {
 	spare := m.spared(st, nil)
 	return slices.DeleteFunc(spare, func(name string) bool {
 		z, _ := st.zone(name, "")
 		root, err := z.Active(target.UUID)
-		return err == nil && root.Synced != "" && root.Synced == target.synced
+		return err == nil && target.synced != "" &&
+			(root.Synced == target.synced || slices.Contains(parsePartly(root.Partly), parseSyncPoint(target.synced)))
 	})
 }
 
