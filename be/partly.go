@@ -50,6 +50,17 @@ func (l *lines) partly(st *state, b BE) (points []syncPoint, snaps []zfs.Dataset
 	return points, snaps
 }
 
+// partlyAt is what of it a BE had begun to take over when a snapshot of it was made.
+func (l *lines) partlyAt(st *state, b BE, at zfs.Dataset) (points []syncPoint) {
+	all, snaps := l.partly(st, b)
+	for i, p := range all {
+		if txg(snaps[i]) < txg(at) {
+			points = append(points, p)
+		}
+	}
+	return points
+}
+
 // tellPartly tells of the targets of a sync, which has no way back, what they have
 // from now on in part. It goes by itself when they have it all, or something later.
 func (m *Manager) tellPartly(ctx context.Context, s *syncing, point syncPoint) error {

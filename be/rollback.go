@@ -256,13 +256,19 @@ func (m *Manager) goneBack(ctx context.Context, args rollbackArgs) (changes []zf
 		return nil, err
 	}
 	for _, root := range slices.Concat(parts...) {
-		at := root + "@" + args.Snap
-		if !slices.ContainsFunc(l.snaps[root], func(s zfs.Dataset) bool { return s.Name == at }) {
+		i := slices.IndexFunc(l.snaps[root], func(s zfs.Dataset) bool { return s.Name == root+"@"+args.Snap })
+		if i < 0 {
 			continue // a zone that was left as it is
 		}
-		c := setHad(root, l.hadAt(at))
-		c.Inherit = append(c.Inherit, propSynced, propPartly, zones.PropUpgraded)
+		at := l.snaps[root][i]
+		c := setHad(root, l.hadAt(at.Name))
+		c.Inherit = append(c.Inherit, propSynced, zones.PropUpgraded)
 		changes = append(changes, c)
+		for _, st := range of {
+			if i := slices.IndexFunc(st.bes, func(b BE) bool { return b.Dataset == root }); i >= 0 {
+				changes = append(changes, setPartly(root, l.partlyAt(st, st.bes[i], at)))
+			}
+		}
 	}
 	return changes, nil
 }
