@@ -12,13 +12,14 @@ import (
 // a handover may fail time and again.
 const maxPartly = 4
 
+// parsePartly reads no more of them than are ever told: each is mounted for a sync.
 func parsePartly(text string) (points []syncPoint) {
 	for p := range strings.SplitSeq(text, ",") {
 		if p != "" {
 			points = append(points, parseSyncPoint(p))
 		}
 	}
-	return points
+	return points[max(0, len(points)-maxPartly):]
 }
 
 // setPartly is the change that tells what a BE has begun to take over.

@@ -171,7 +171,7 @@ func (st *state) newBE(d zfs.Dataset, running string) BE {
 		Description: d.Local(propDescription),
 		Origin:      d.Value("origin"),
 		Unfinished:  d.Local(propOp),
-		synced:      d.Local(propSynced),
+		synced:      knownPoint(d.Local(propSynced)),
 		had:         parseFacts(d.Local(propHad)),
 		partly:      parsePartly(d.Local(propPartly)),
 	}

@@ -40,6 +40,18 @@ func parseSyncPoint(s string) (p syncPoint) {
 	return p
 }
 
+// maxPoint is longer than any sync point; what is recorded of an operation must hold
+// it.
+const maxPoint = 128
+
+// knownPoint is what a property says, "" where snapbe has not said it.
+func knownPoint(text string) string {
+	if len(text) > maxPoint {
+		return ""
+	}
+	return text
+}
+
 // setSynced is the change that gives a BE's dataset its sync point.
 func setSynced(dataset, point string) zfs.Change {
 	if point == "" {
