@@ -2,6 +2,7 @@ package be
 
 import (
 	"context"
+	"slices"
 
 	"snapbe/internal/zfs"
 )
@@ -30,15 +31,25 @@ func byPool(changes []zfs.Change, dataset string) (same, others []zfs.Change) {
 	return same, others
 }
 
+// mostTold is how many changes tellAll makes at once: they are arguments of a program,
+// of which Linux takes 2 MiB.
+const mostTold = 1000
+
 // tellAll is setAll for snapshots of which other tools may have pruned some
-// meanwhile.
+// meanwhile, and may have made thousands. Each change stands for itself.
 func (m *Manager) tellAll(ctx context.Context, changes []zfs.Change) error {
-	if err := m.setAll(ctx, changes); !zfs.Is(err, zfs.NotFound) {
-		return err
-	}
-	for _, c := range changes {
-		if err := m.sys.ZFS.Set(ctx, []zfs.Change{c}); err != nil && !zfs.Is(err, zfs.NotFound) {
+	for some := range slices.Chunk(changes, mostTold) {
+		err := m.setAll(ctx, some)
+		if err != nil && !zfs.Is(err, zfs.NotFound) {
 			return err
+		}
+		if err == nil {
+			continue
+		}
+		for _, c := range some {
+			if err := m.sys.ZFS.Set(ctx, []zfs.Change{c}); err != nil && !zfs.Is(err, zfs.NotFound) {
+				return err
+			}
 		}
 	}
 	return nil
