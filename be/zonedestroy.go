@@ -194,6 +194,6 @@ func (m *Manager) forgetZoneStep(args zoneDestroyArgs) journal.Step {
 		if err := m.removeZoneDir(ctx, args.Zone); err != nil {
 			return err
 		}
-		return m.withholdZones(ctx, st)
+		return m.withholdZones(ctx, st, "")
 	}}
 }

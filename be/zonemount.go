@@ -34,7 +34,7 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	active, notes := m.activeZones(st, b), []string(nil)
 	for _, z := range st.zones {
-		if problem := m.zoneProblem(z, b); problem != "" {
+		if problem := m.zoneProblem(st, z, b); problem != "" {
 			notes = append(notes, problem)
 		}
 	}
@@ -55,26 +55,28 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 		}})
 	}
 	op.add(journal.Step{Name: "let no zone start that has none", Do: func(ctx context.Context) error {
-		return m.withholdZones(ctx, st)
+		return m.withholdZones(ctx, st, "")
 	}})
 	return op, nil
 }
 
-// withholdZones lets those zones start whose root is in place: what else shows at
-// the directory of another one is not its own.
-func (m *Manager) withholdZones(ctx context.Context, st *state) error {
+// withholdZones lets those zones start whose root is in place, put besides where
+// an operation has just done that: what else shows at the directory of a zone, such
+// as the root that it has in another boot environment, is not to run.
+func (m *Manager) withholdZones(ctx context.Context, st *state, put string) error {
 	mounts, err := m.sys.Host.Mounts()
 	if err != nil {
 		return err
 	}
+	run, _ := st.running()
 	var of []zones.Placement
 	for _, z := range st.zones {
 		if m.policy(z.Name) == ZoneExcluded {
 			continue
 		}
-		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name))
-		of = append(of, zones.Placement{Name: z.Name, Dataset: z.Dataset,
-			Placed: slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset })})
+		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name)).Dataset
+		root, err := m.rootIn(z, run)
+		of = append(of, zones.Placement{Name: z.Name, Dataset: z.Dataset, Placed: at != "" && (at == put || err == nil && at == root.Dataset)})
 	}
 	return m.sys.Zones.Withhold(ctx, of, st.zonesAbsent)
 }
