@@ -16,8 +16,7 @@ import (
 func (st *state) zoneClones(of []zones.BE) map[string]string {
 	clones := map[string]string{}
 	for _, b := range of {
-		i := slices.IndexFunc(st.zones, func(z zones.Zone) bool { return within(b.Dataset, z.Dataset) })
-		clones[b.Dataset] = parent(b.Dataset) + "/" + nextName(b.Name, st.zones[i].Names())
+		clones[b.Dataset] = parent(b.Dataset) + "/" + nextName(b.Name, st.zoneOf(b).Names())
 	}
 	return clones
 }

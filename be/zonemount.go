@@ -109,8 +109,8 @@ func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t 
 	if err := m.makeZoneDir(ctx, b, dir[1:]); err != nil {
 		return err
 	}
-	if zone, err := st.zone(z.Zone, ""); err == nil && zone.Share != "" {
-		t = append(t, mount.Entry{Dataset: zone.Share, Dir: shareDir[1:]})
+	if share := st.zoneOf(z).Share; share != "" {
+		t = append(t, mount.Entry{Dataset: share, Dir: shareDir[1:]})
 	}
 	return m.sys.Host.Attach(t, dir)
 }

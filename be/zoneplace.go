@@ -79,8 +79,8 @@ func (m *Manager) placeAll(ctx context.Context, op *operation, st *state, of []z
 	var shares []string
 	by := map[string]zones.BE{}
 	for _, root := range of {
-		if z, err := st.zone(root.Zone, "share"); err == nil && z.Share != "" {
-			shares, by[z.Share] = append(shares, z.Share), root
+		if share := st.zoneOf(root).Share; share != "" {
+			shares, by[share] = append(shares, share), root
 		}
 	}
 	if len(shares) == 0 {
