@@ -95,5 +95,5 @@ func (c *creation) unkeepZones(ctx context.Context) error {
 			marks = append(marks, zfs.Change{Dataset: b.Dataset, Set: zfs.Props{propOp: c.id}})
 		}
 	}
-	return c.m.sys.ZFS.Set(ctx, marks)
+	return c.m.setAll(ctx, marks)
 }

@@ -48,8 +48,11 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	})
 	if len(todo) > 0 {
 		op.add(journal.Step{Name: "mount the roots of " + count(len(todo), "zone"), Do: func(ctx context.Context) error {
-			m.placeAll(ctx, op, st, todo)
-			err := m.mountZones(ctx, st, b, todo)
+			know, err := m.remember(ctx, append(datasetsOf(todo), b.Dataset))
+			if err == nil {
+				know.placeAll(ctx, op, st, todo)
+				err = know.mountZones(ctx, st, b, todo)
+			}
 			op.late = explain(what, errors.Join(op.late, err)) // the others are withheld all the same
 			return nil
 		}})
