@@ -115,6 +115,19 @@ func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
 	return nil
 }
 
+// stopping tells of the zones that have a root in the boot environment that runs, and
+// none in another one.
+func (m *Manager) stopping(st *state, b BE) (notes []string) {
+	run, _ := st.running()
+	for _, z := range st.zones {
+		_, err := m.rootIn(z, run)
+		if _, none := m.rootIn(z, b); err == nil && none != nil {
+			notes = append(notes, fmt.Sprintf("the zone %q does not start in %q, where %v: snapbe zone attach --be %s %s gives it a root there", z.Name, b.Name, none, b.Name, z.Name))
+		}
+	}
+	return notes
+}
+
 // zoneProblem tells why a zone does not start in the boot environment that runs, and
 // what helps; "" where it has a root there.
 func (m *Manager) zoneProblem(st *state, z zones.Zone, b BE) string {
