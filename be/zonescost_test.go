@@ -116,7 +116,7 @@ func costs(t *testing.T, n int) []string {
 
 // TestZonesCost: no operation takes a process of ZFS for each zone, but for clones.
 func TestZonesCost(t *testing.T) {
-	few := costs(t, 4)
+	few := costs(t, 2)
 	t.Log(few)
-	assert.Equal(t, few, costs(t, 8))
+	assert.Equal(t, few, costs(t, 4))
 }
