@@ -209,6 +209,7 @@ func (m *Manager) planActivate(ctx context.Context, st *state, b BE, a activatio
 		op.plan.Notes = append(op.plan.Notes, st.trialNotes(b, a.once)...)
 	}
 	op.plan.Notes = append(append(op.plan.Notes, notes...), st.unmovedNote(b)...)
+	op.plan.Notes = append(op.plan.Notes, m.stopping(st, b)...)
 	if a.share != "" {
 		op.plan.Notes = append(op.plan.Notes, fmt.Sprintf("when it boots, all of %s becomes what it was in %s; what came since is then in a snapshot only", shareDir, a.share))
 		if args.ZoneShares {

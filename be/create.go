@@ -660,7 +660,7 @@ func (c *creation) keep(ctx context.Context) error {
 	for _, root := range c.zoneRoots() {
 		marked = append(marked, zfs.Change{Dataset: root, Inherit: []string{propOp}})
 	}
-	if err := c.m.sys.ZFS.Set(ctx, marked); err != nil {
+	if err := c.m.setAll(ctx, marked); err != nil {
 		return err
 	}
 	for _, root := range slices.Backward(c.roots()) {

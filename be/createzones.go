@@ -16,8 +16,7 @@ import (
 func (st *state) zoneClones(of []zones.BE) map[string]string {
 	clones := map[string]string{}
 	for _, b := range of {
-		i := slices.IndexFunc(st.zones, func(z zones.Zone) bool { return within(b.Dataset, z.Dataset) })
-		clones[b.Dataset] = parent(b.Dataset) + "/" + nextName(b.Name, st.zones[i].Names())
+		clones[b.Dataset] = parent(b.Dataset) + "/" + nextName(b.Name, st.zoneOf(b).Names())
 	}
 	return clones
 }
@@ -96,5 +95,5 @@ func (c *creation) unkeepZones(ctx context.Context) error {
 			marks = append(marks, zfs.Change{Dataset: b.Dataset, Set: zfs.Props{propOp: c.id}})
 		}
 	}
-	return c.m.sys.ZFS.Set(ctx, marks)
+	return c.m.setAll(ctx, marks)
 }

@@ -65,12 +65,16 @@ func (l *lines) partlyAt(st *state, b BE, at zfs.Dataset) (points []syncPoint) {
 // tellPartly tells of the targets of a sync, which has no way back, what they have
 // from now on in part. It goes by itself when they have it all, or something later.
 func (m *Manager) tellPartly(ctx context.Context, s *syncing, point syncPoint) error {
+	of := []*state{}
+	for _, x := range s.parts() {
+		of = append(of, x.st)
+	}
+	l, err := m.lines(ctx, of...)
+	if err != nil {
+		return err
+	}
 	var changes []zfs.Change
 	for _, x := range s.parts() {
-		l, err := m.lines(ctx, x.st)
-		if err != nil {
-			return err
-		}
 		points, _ := l.partly(x.st, x.target)
 		if !slices.Contains(points, point) {
 			points = append(points, point)

@@ -238,6 +238,7 @@ func (m *Manager) pruneShare(ctx context.Context, limit int, gone func(ShareSnap
 		return nil, err
 	}
 	h, _ := st.handover()
+	var drop, over []string
 	for _, share := range shares {
 		own := slices.DeleteFunc(snaps[share], func(s ShareSnap) bool { return !s.Own })
 		for i, s := range own {
@@ -247,27 +248,63 @@ func (m *Manager) pruneShare(ctx context.Context, limit int, gone func(ShareSnap
 			if awaited || !tooMany && !orphan && (gone == nil || !gone(s)) {
 				continue
 			}
-			name := share + "@" + s.Name
-			err := m.dropSnapshot(ctx, name)
-			if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
-				notes = append(notes, fmt.Sprintf("%s stays: %v", name, err))
-			} else if err != nil {
-				return notes, err
-			} else if tooMany {
-				notes = append(notes, fmt.Sprintf("gone: %s, one of more than %d", name, limit))
+			drop = append(drop, share+"@"+s.Name)
+			if tooMany {
+				over = append(over, share+"@"+s.Name)
 			}
 		}
 	}
-	return notes, nil
+	stay, err := m.dropSnapshots(ctx, drop)
+	for _, name := range drop {
+		if why := stay[name]; why != nil {
+			notes = append(notes, fmt.Sprintf("%s stays: %v", name, why))
+		} else if err == nil && slices.Contains(over, name) {
+			notes = append(notes, fmt.Sprintf("gone: %s, one of more than %d", name, limit))
+		}
+	}
+	return notes, err
 }
 
-// dropSnapshot destroys a snapshot. ZFS mounts it below .zfs/snapshot for whoever
-// looks into it, and leaves it there for some minutes.
-func (m *Manager) dropSnapshot(ctx context.Context, name string) error {
-	if err := m.detachAll(name); err != nil {
-		return err
+// dropSnapshots destroys snapshots, those of a pool at once. Where one of them is
+// held, cloned or in use they go one by one, and stay tells why it does not.
+func (m *Manager) dropSnapshots(ctx context.Context, names []string) (stay map[string]error, err error) {
+	stay = map[string]error{}
+	for len(names) > 0 {
+		pool := zfs.PoolOf(names[0])
+		var same, others []string
+		for _, name := range names {
+			if zfs.PoolOf(name) == pool {
+				same = append(same, name)
+			} else {
+				others = append(others, name)
+			}
+		}
+		names = others
+		err := m.dropSnapshot(ctx, same...)
+		for _, name := range same {
+			if zfs.Is(err, zfs.Busy) || zfs.Is(err, zfs.Dependents) {
+				if e := m.dropSnapshot(ctx, name); zfs.Is(e, zfs.Busy) || zfs.Is(e, zfs.Dependents) {
+					stay[name] = e
+				} else if e != nil {
+					return stay, e
+				}
+			} else if err != nil {
+				return stay, err
+			}
+		}
 	}
-	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: []string{name}})
+	return stay, nil
+}
+
+// dropSnapshot destroys snapshots of one pool, all or none. ZFS mounts one below
+// .zfs/snapshot for whoever looks into it, and leaves it there for some minutes.
+func (m *Manager) dropSnapshot(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if err := m.detachAll(name); err != nil {
+			return err
+		}
+	}
+	return m.sys.ZFS.Destroy(ctx, zfs.Removal{Datasets: names})
 }
 
 // ShareDiff tells what differs in the share of the host, or of a zone, now against

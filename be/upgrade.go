@@ -268,8 +268,5 @@ func (m *Manager) dropUpgraded(ctx context.Context, todo []*UpgradeTarget) error
 			marks = append(marks, zfs.Change{Dataset: t.Dataset, Inherit: []string{zones.PropUpgraded}})
 		}
 	}
-	if len(marks) == 0 {
-		return nil
-	}
-	return m.sys.ZFS.Set(ctx, marks)
+	return m.setAll(ctx, marks)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
@@ -102,13 +103,32 @@ func (st *state) refuseAbsent(what string) error {
 	return nil
 }
 
-// zone finds a zone by its name.
-func (st *state) zone(name, what string) (zones.Zone, error) {
-	i := slices.IndexFunc(st.zones, func(z zones.Zone) bool { return z.Name == name })
-	if i < 0 {
-		return zones.Zone{}, refuse(NotFound, "snapbe zone list shows those that there are; snapbe zone adopt makes one of a machine", "%s: there is no zone %q", what, name)
+// zone finds a zone by its name. Where there are several, as when one was received to
+// another container than the old one, none of them is taken.
+func (st *state) zone(name, what string) (found zones.Zone, err error) {
+	for _, z := range st.zones {
+		switch {
+		case z.Name != name:
+		case found.Name != "":
+			return zones.Zone{}, refuse(Failed, fmt.Sprintf("zfs rename %s gives it another name", z.Dataset), "%s: there is more than one: %s, %s", what, found.Dataset, z.Dataset)
+		default:
+			found = z
+		}
 	}
-	return st.zones[i], nil
+	if found.Name == "" && len(st.zonesAbsent) > 0 {
+		in := st.zonesAbsent[0]
+		return found, refuse(NotFound, "zpool import "+zfs.PoolOf(in)+" where that pool is not there", "%s: there is no zone %q, and the zones below %s are not there", what, name, strings.Join(st.zonesAbsent, ", "))
+	}
+	if found.Name == "" {
+		return found, refuse(NotFound, "snapbe zone list shows those that there are; snapbe zone adopt makes one of a machine", "%s: there is no zone %q", what, name)
+	}
+	return found, nil
+}
+
+// zoneOf is the zone that a zone BE belongs to.
+func (st *state) zoneOf(b zones.BE) zones.Zone {
+	i := slices.IndexFunc(st.zones, func(z zones.Zone) bool { return within(b.Dataset, z.Dataset) })
+	return st.zones[i]
 }
 
 // ZoneChoice says which zones an operation is about.

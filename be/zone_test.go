@@ -264,3 +264,32 @@ func TestZonesOfAPoolThatIsGone(t *testing.T) {
 	assert.Contains(t, res.Plan.Notes, "the zones below gone/zones are not there: what they have for it becomes orphans, for snapbe zone destroy-orphans")
 	assert.False(t, exists(w, "rpool/zones/web/ROOT/zbe-1"))
 }
+
+// TestActivateTellsOfZones that run now and have no root in what is to boot.
+func TestActivateTellsOfZones(t *testing.T) {
+	const said = `the zone "web" does not start in "new", where it has no active zone BE: snapbe zone attach --be new web gives it a root there`
+	w := onePool(t)
+	zoned(t, w)
+	do(t, w, be.Create{Name: "new", Zones: be.ZoneChoice{Names: []string{"db"}}})
+	assert.Contains(t, do(t, w, be.Activate{Name: "new", Syncing: be.Syncing{Without: true}}).Plan.Notes, said)
+	do(t, w, be.ZoneAttach{Name: "web", BE: "new"})
+	assert.NotContains(t, do(t, w, be.Activate{Name: "new"}).Plan.Notes, said)
+
+	t.Run("pinned since it has followed", func(t *testing.T) {
+		w := onePool(t)
+		zoned(t, w)
+		do(t, w, be.Create{Name: "be-2"})
+		sys := w.System()
+		sys.ZonePolicy = map[string]be.ZonePolicy{"web": be.ZonePinned}
+		m := be.New(sys)
+		_, err := m.Do(t.Context(), be.Create{Name: "new"}, be.Options{})
+		require.NoError(t, err)
+		res, err := m.Do(t.Context(), be.Activate{Name: "new"}, be.Options{})
+		require.NoError(t, err)
+		assert.Contains(t, res.Plan.Notes, said)
+		set(t, w, webRoot+"zbe-1", zfs.Props{zones.PropActive: "off"})
+		res, err = m.Do(t.Context(), be.Activate{Name: "new"}, be.Options{})
+		require.NoError(t, err)
+		assert.NotContains(t, res.Plan.Notes, said, "it has one, which boots everywhere")
+	})
+}

@@ -48,6 +48,11 @@ func (a adoptArgs) aside() string {
 	return path.Join(path.Dir(a.Dir), "."+a.Zone+".before-zone")
 }
 
+// newer is what it is called where it has what the zone has not.
+func (a adoptArgs) newer() string {
+	return path.Join(path.Dir(a.Dir), "."+a.Zone+".newer-than-zone")
+}
+
 func (r ZoneAdopt) plan(ctx context.Context, m *Manager) (*operation, error) {
 	what := fmt.Sprintf("adopt the machine %q", r.Name)
 	st, b, err := m.readZonesToChange(ctx, what)

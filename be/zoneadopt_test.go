@@ -102,3 +102,66 @@ func TestZoneAdoptRefuses(t *testing.T) {
 		})
 	}
 }
+
+// killedAdopting is a host on which snapbe was killed when the zone counted and the
+// machine's directory was still in its place.
+func killedAdopting(t *testing.T, w *betest.World) {
+	t.Helper()
+	machine(t, w)
+	w.Stop = func(what string, _ int) error {
+		const root = "rpool/zones/mail/ROOT/zbe"
+		if what == "view" && exists(w, root) && props(t, w, root, "org.snapbe:op")["org.snapbe:op"].Value == "" {
+			panic("killed")
+		}
+		return nil
+	}
+	assert.PanicsWithValue(t, "killed", func() { _, _ = try(t, w, be.ZoneAdopt{Name: "mail"}) })
+	w.Reset()
+	assert.Equal(t, "a letter\n", w.File("rpool/zones/mail/ROOT/zbe", "srv/letter"))
+}
+
+// TestAdoptedMachineRan: what a machine has written since it was copied is not
+// removed with its directory.
+func TestAdoptedMachineRan(t *testing.T) {
+	t.Run("before the recovery", func(t *testing.T) {
+		w := onePool(t)
+		killedAdopting(t, w)
+		dataset, in := machinesIn(w)
+		w.Put(dataset, in+"/mail/srv/letter", "a newer letter\n")
+		w.Zones.Machines = []zones.Machine{{Name: "mail", State: zones.Running}}
+		_, err := try(t, w, be.Recover{})
+		require.ErrorContains(t, err, `adopt the machine "mail": it is running`)
+		assert.Equal(t, "a newer letter\n", w.File(dataset, in+"/mail/srv/letter"))
+
+		w.Zones.Machines = nil
+		res := do(t, w, be.Recover{})
+		assert.Contains(t, res.Notes, "the machine has run since it was copied: the zone has it as it was before, and all of it is left for you, as /"+in+"/.mail.newer-than-zone on "+dataset)
+		assert.Equal(t, "a newer letter\n", w.File(dataset, in+"/.mail.newer-than-zone/srv/letter"))
+		isZone(t, w, "mail", "rpool/zones/mail/ROOT/zbe", "debian")
+	})
+	t.Run("not since", func(t *testing.T) {
+		w := onePool(t)
+		killedAdopting(t, w)
+		do(t, w, be.Recover{})
+		dataset, in := machinesIn(w)
+		left, err := os.ReadDir(filepath.Join(w.ZFS.Dir(dataset), in))
+		require.NoError(t, err)
+		require.Len(t, left, 1, "the mount point alone")
+		isZone(t, w, "mail", "rpool/zones/mail/ROOT/zbe", "debian")
+	})
+	t.Run("while it was copied", func(t *testing.T) {
+		w := onePool(t)
+		machine(t, w)
+		dataset, in := machinesIn(w)
+		w.Stop = func(what string, _ int) error {
+			if what == "zfs set" && exists(w, "rpool/zones/mail/ROOT/zbe") && w.File("rpool/zones/mail/ROOT/zbe", "srv/letter") != "" && w.File(dataset, in+"/mail/srv/other") == "" {
+				w.Put(dataset, in+"/mail/srv/other", "a second letter\n")
+			}
+			return nil
+		}
+		_, err := try(t, w, be.ZoneAdopt{Name: "mail"})
+		assertRefusal(t, refusal{be.Busy, `adopt the machine "mail": /var/lib/machines/mail has changed since it was copied`, "let it be, and adopt it again"}, err)
+		assert.Equal(t, "a second letter\n", w.File(dataset, in+"/mail/srv/other"))
+		assert.False(t, exists(w, "rpool/zones/mail/ROOT/zbe"))
+	})
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
+	"os"
 	"strings"
 	"syscall"
 
@@ -12,6 +14,7 @@ import (
 	"snapbe/internal/mount"
 	"snapbe/internal/treecopy"
 	"snapbe/internal/zfs"
+	"snapbe/sharedvar"
 )
 
 // adoptOperation: the machine is what it was until its zone counts. From there on
@@ -30,7 +33,7 @@ func (m *Manager) adoptOperation(id string, args adoptArgs) *operation {
 	kept := len(op.steps)
 	op.add(m.adoptKeepStep(id, args))
 	if args.Dir != "" {
-		op.add(m.asideStep(args))
+		op.add(m.asideStep(op, args))
 	}
 	op.add(m.showStep(op, args.Zone, args.zbe(), "", args.recovering))
 	if args.Dir != "" {
@@ -108,14 +111,13 @@ func (m *Manager) adoptKeepStep(id string, args adoptArgs) journal.Step {
 
 // asideStep makes room for the zone where the machine's directory is. An empty
 // one is the mount point already.
-func (m *Manager) asideStep(args adoptArgs) journal.Step {
+func (m *Manager) asideStep(op *operation, args adoptArgs) journal.Step {
 	return journal.Step{
 		Name: "set " + m.sys.Zones.RootDir(args.Zone) + " aside",
 		Do: func(ctx context.Context) error {
-			if !args.recovering { // then no machine has started yet
-				if err := m.refuseUp(ctx, args.Zone, fmt.Sprintf("adopt the machine %q", args.Zone)); err != nil {
-					return err
-				}
+			aside, err := m.whereAside(ctx, op, args)
+			if err != nil {
+				return err
 			}
 			return m.inMachines(args, func(t *treecopy.Tree) error {
 				names, err := t.Names(args.Dir)
@@ -123,7 +125,7 @@ func (m *Manager) asideStep(args adoptArgs) journal.Step {
 					return err
 				}
 				if len(names) > 0 {
-					if err := t.Rename(args.Dir, args.aside()); err != nil {
+					if err := t.Rename(args.Dir, aside); err != nil {
 						return err
 					}
 				} else if err == nil {
@@ -144,6 +146,59 @@ func (m *Manager) asideStep(args adoptArgs) journal.Step {
 			})
 		},
 	}
+}
+
+// whereAside is where the machine's directory goes. One that has changed since it was
+// copied must not be removed: somebody has started the machine meanwhile, or since
+// snapbe was killed.
+func (m *Manager) whereAside(ctx context.Context, op *operation, args adoptArgs) (string, error) {
+	up := m.refuseUp(ctx, args.Zone, op.verb)
+	if told, ok := errors.AsType[*Error](up); up != nil && !(args.recovering && ok && told.Code != Busy) {
+		return "", up // early at boot, nobody may be there to tell
+	}
+	changed, err := m.changedSinceCopy(ctx, args)
+	switch {
+	case err != nil || !changed:
+		return args.aside(), err
+	case !args.recovering:
+		return "", refuse(Busy, "let it be, and adopt it again", "%s: %s has changed since it was copied", op.verb, m.sys.Zones.RootDir(args.Zone))
+	}
+	op.result.Notes = append(op.result.Notes, fmt.Sprintf("the machine has run since it was copied: the zone has it as it was before, and all of it is left for you, as /%s on %s", args.newer(), args.From))
+	return args.newer(), nil
+}
+
+// changedSinceCopy tells whether a machine's directory has something in it, and that
+// is not what was copied.
+func (m *Manager) changedSinceCopy(ctx context.Context, args adoptArgs) (changed bool, err error) {
+	err = m.sys.Host.View(mount.Tree{{Dataset: args.From, Dir: "."}}, true, func(root *os.Root) error {
+		dir, err := root.OpenRoot(args.Dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		defer dir.Close()
+		from, err := treecopy.Open(dir)
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		if names, err := from.Names("."); err != nil || len(names) == 0 {
+			return err
+		}
+		return m.viewTree(mount.Tree{{Dataset: args.zbe(), Dir: "."}}, true, func(copied *treecopy.Tree) error {
+			c := newComparison([]*treecopy.Tree{from, copied}, math.MaxInt)
+			if err := c.walk(ctx, "."); err != nil || c.differ[0][1] == 0 {
+				return err
+			}
+			// Only the times may differ; now all is read.
+			return sharedvar.Diff(ctx, copied, from, ".", func(sharedvar.Change) error {
+				changed = true
+				return nil
+			})
+		})
+	})
+	return changed, err
 }
 
 // inMachines shows f what the machine's directory lies in.

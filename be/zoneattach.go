@@ -121,17 +121,26 @@ func (r ZoneAttach) find(ctx context.Context, m *Manager, what string) (*state, 
 func (r ZoneAttach) findZone(ctx context.Context, m *Manager, st *state, what string) (zones.Zone, error) {
 	z, err := st.zone(r.Name, what)
 	c := cmp.Or(r.Container, zfs.PoolOf(st.root)+"/zones")
-	if err == nil || slices.Contains(st.zoneRoots, c) {
-		return z, err
+	if err == nil && r.Container == "" || slices.Contains(st.zoneRoots, c) {
+		return r.inContainer(z, err, what)
 	}
 	if _, there, failed := m.byDataset(ctx, c); failed != nil || !there {
-		return z, cmp.Or(failed, err)
+		return r.inContainer(z, cmp.Or(failed, err), what)
 	}
 	st.zonesMore = []string{c}
 	if err := m.readZones(ctx, st); err != nil {
 		return z, err
 	}
-	return st.zone(r.Name, what)
+	z, err = st.zone(r.Name, what)
+	return r.inContainer(z, err, what)
+}
+
+// inContainer refuses a zone that is not where it was said to have been received.
+func (r ZoneAttach) inContainer(z zones.Zone, err error, what string) (zones.Zone, error) {
+	if err == nil && r.Container != "" && parent(z.Dataset) != r.Container {
+		err = refuse(NotFound, "snapbe zone attach "+r.Name+" takes that one", "%s: it is not in %s, but %s", what, r.Container, z.Dataset)
+	}
+	return z, err
 }
 
 // newContainer is the container of a zone that is the first one there.

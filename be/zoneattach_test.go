@@ -202,3 +202,38 @@ func TestZoneMountGoesOn(t *testing.T) {
 	assert.Equal(t, "rpool/zones/db/ROOT/zbe", zoneRoot(w, "db"))
 	assert.Equal(t, []string{"web"}, w.Zones.Withheld())
 }
+
+// TestZoneTwins: a zone that was received beside the one which this host has of that
+// name is not mistaken for it, nor that for it.
+func TestZoneTwins(t *testing.T) {
+	w := betest.New(t.TempDir(), betest.Layout{Pools: []string{"tank"}})
+	zoned(t, w)
+	w.AddZone("tank/zones", "web")
+	set(t, w, "rpool/ROOT", zfs.Props{"org.snapbe:zones": "rpool/zones"}) // it was received just now
+	set(t, w, "tank/zones/web/ROOT/zbe", zfs.Props{zones.PropParent: "00000000-0000-4000-9000-000000000001"})
+	const what = `attach the zone "web": `
+	refused(t, w, be.ZoneAttach{Name: "web", Container: "tank/zones"}, refusal{be.Failed,
+		what + "there is more than one: rpool/zones/web, tank/zones/web", "zfs rename tank/zones/web gives it another name"})
+	refused(t, w, be.ZoneAttach{Name: "web", Container: "tank/other"}, refusal{be.NotFound,
+		what + "it is not in tank/other, but rpool/zones/web", "snapbe zone attach web takes that one"})
+
+	set(t, w, "rpool/ROOT", zfs.Props{"org.snapbe:zones": "rpool/zones,tank/zones"})
+	for _, r := range []be.Request{be.ZoneAttach{Name: "web"}, be.ZoneFailback{Name: "web"}, be.ZoneClone{From: "web", Name: "new"}, be.ZoneDestroy{Name: "web"}} {
+		_, err := try(t, w, r)
+		require.ErrorContains(t, err, "there is more than one: rpool/zones/web, tank/zones/web")
+	}
+	require.NoError(t, w.Host.Detach("/var/lib/machines/web", false))
+	require.NoError(t, w.ZFS.Rename(t.Context(), "rpool/zones/web", "rpool/zones/web-old"))
+	do(t, w, be.ZoneAttach{Name: "web", Container: "tank/zones"})
+	isZone(t, w, "web", "tank/zones/web/ROOT/zbe", "debian")
+}
+
+// TestZoneNotThere: where a pool with zones is missing, that is what is said.
+func TestZoneNotThere(t *testing.T) {
+	w := betest.New(t.TempDir(), betest.Layout{Pools: []string{"tank"}})
+	zoned(t, w)
+	w.AddZone("tank/zones", "far")
+	require.NoError(t, w.ZFS.Rename(t.Context(), "tank/zones", "tank/not-there"))
+	refused(t, w, be.ZoneAttach{Name: "far"}, refusal{be.NotFound, `attach the zone "far": there is no zone "far", and the zones below tank/zones are not there`,
+		"zpool import tank where that pool is not there"})
+}

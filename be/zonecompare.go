@@ -29,15 +29,22 @@ type comparison struct {
 	left   int
 }
 
+// newComparison looks at no more names than most.
+func newComparison(trees []*treecopy.Tree, most int) *comparison {
+	n := len(trees)
+	c := &comparison{trees: trees, left: most, newest: make([]treecopy.Info, n), at: make([]string, n)}
+	for range n {
+		c.differ = append(c.differ, make([]int, n))
+	}
+	return c
+}
+
 var errEnough = errors.New("enough was looked at")
 
 // compareRoots tells of each zone BE what helps to choose one, and which of them
 // has the newest file.
 func (m *Manager) compareRoots(ctx context.Context, st *state, of []zones.BE) (notes []string, newest string) {
-	c := &comparison{left: maxCompared, newest: make([]treecopy.Info, len(of)), at: make([]string, len(of))}
-	for range of {
-		c.differ = append(c.differ, make([]int, len(of)))
-	}
+	c := newComparison(make([]*treecopy.Tree, len(of)), maxCompared)
 	trees, err := m.zoneTrees(ctx, of)
 	if err == nil {
 		err = m.viewAll(trees, func(views []*treecopy.Tree) error {

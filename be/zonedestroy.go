@@ -48,11 +48,6 @@ func (r ZoneDestroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, other := range st.zones {
-		if other.Name == z.Name && other.Dataset != z.Dataset {
-			return nil, refuse(Failed, fmt.Sprintf("zfs rename %s gives it another name", other.Dataset), "%s: there is more than one: %s, %s", what, z.Dataset, other.Dataset)
-		}
-	}
 	if m.policy(z.Name) == ZoneExcluded {
 		return nil, refuse(Invalid, "the configuration file says so", "%s: its policy is %q", what, ZoneExcluded)
 	}
@@ -194,6 +189,6 @@ func (m *Manager) forgetZoneStep(args zoneDestroyArgs) journal.Step {
 		if err := m.removeZoneDir(ctx, args.Zone); err != nil {
 			return err
 		}
-		return m.withholdZones(ctx, st)
+		return m.withholdZones(ctx, st, "")
 	}}
 }

@@ -104,7 +104,7 @@ func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
 	}
 	if b, ok := st.running(); ok {
 		for _, z := range st.zones {
-			if problem := m.zoneProblem(z, b); problem != "" {
+			if problem := m.zoneProblem(st, z, b); problem != "" {
 				s.Problems = append(s.Problems, problem)
 			} else if m.policy(z.Name) != ZoneExcluded && m.shareHidden(st, z) {
 				s.Problems = append(s.Problems, fmt.Sprintf("the zone %q is without its share until the next start of the host: machinectl poweroff %s; snapbe share init --zone %s puts it there now", z.Name, z.Name, z.Name))
@@ -115,10 +115,27 @@ func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
 	return nil
 }
 
+// stopping tells of the zones that have a root in the boot environment that runs, and
+// none in another one.
+func (m *Manager) stopping(st *state, b BE) (notes []string) {
+	run, _ := st.running()
+	for _, z := range st.zones {
+		_, err := m.rootIn(z, run)
+		if _, none := m.rootIn(z, b); err == nil && none != nil {
+			notes = append(notes, fmt.Sprintf("the zone %q does not start in %q, where %v: snapbe zone attach --be %s %s gives it a root there", z.Name, b.Name, none, b.Name, z.Name))
+		}
+	}
+	return notes
+}
+
 // zoneProblem tells why a zone does not start in the boot environment that runs, and
 // what helps; "" where it has a root there.
-func (m *Manager) zoneProblem(z zones.Zone, b BE) string {
-	_, err := m.rootIn(z, b)
+func (m *Manager) zoneProblem(st *state, z zones.Zone, b BE) string {
+	root, err := m.rootIn(z, b)
+	dir := m.sys.Zones.RootDir(z.Name)
+	if at := lastAt(st.mounts, dir).Dataset; err == nil && root.Dataset != "" && at != "" && at != root.Dataset {
+		return fmt.Sprintf("the zone %q does not start: %s is mounted at %s, and not %s, its root in %q: umount %s, and systemctl restart snapbe-zones.service", z.Name, at, dir, root.Dataset, b.Name, dir)
+	}
 	if err == nil {
 		return ""
 	}
@@ -126,5 +143,5 @@ func (m *Manager) zoneProblem(z zones.Zone, b BE) string {
 		return fmt.Sprintf("the zone %q does not start: for %q %v: zfs set %s=off %s turns one of them off", z.Name, b.Name, err, zones.PropActive, two.BEs[len(two.BEs)-1].Dataset)
 	}
 	return fmt.Sprintf("the zone %q has no root in %q, and does not start: snapbe zone attach %s gives it one; what is in %s, such as the machine from before it was a zone, is moved away first",
-		z.Name, b.Name, z.Name, m.sys.Zones.RootDir(z.Name))
+		z.Name, b.Name, z.Name, dir)
 }

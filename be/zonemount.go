@@ -34,7 +34,7 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	active, notes := m.activeZones(st, b), []string(nil)
 	for _, z := range st.zones {
-		if problem := m.zoneProblem(z, b); problem != "" {
+		if problem := m.zoneProblem(st, z, b); problem != "" {
 			notes = append(notes, problem)
 		}
 	}
@@ -48,33 +48,38 @@ func (ZoneMount) plan(ctx context.Context, m *Manager) (*operation, error) {
 	})
 	if len(todo) > 0 {
 		op.add(journal.Step{Name: "mount the roots of " + count(len(todo), "zone"), Do: func(ctx context.Context) error {
-			m.placeAll(ctx, op, st, todo)
-			err := m.mountZones(ctx, st, b, todo)
+			know, err := m.remember(ctx, append(datasetsOf(todo), b.Dataset))
+			if err == nil {
+				know.placeAll(ctx, op, st, todo)
+				err = know.mountZones(ctx, st, b, todo)
+			}
 			op.late = explain(what, errors.Join(op.late, err)) // the others are withheld all the same
 			return nil
 		}})
 	}
 	op.add(journal.Step{Name: "let no zone start that has none", Do: func(ctx context.Context) error {
-		return m.withholdZones(ctx, st)
+		return m.withholdZones(ctx, st, "")
 	}})
 	return op, nil
 }
 
-// withholdZones lets those zones start whose root is in place: what else shows at
-// the directory of another one is not its own.
-func (m *Manager) withholdZones(ctx context.Context, st *state) error {
+// withholdZones lets those zones start whose root is in place, put besides where
+// an operation has just done that: what else shows at the directory of a zone, such
+// as the root that it has in another boot environment, is not to run.
+func (m *Manager) withholdZones(ctx context.Context, st *state, put string) error {
 	mounts, err := m.sys.Host.Mounts()
 	if err != nil {
 		return err
 	}
+	run, _ := st.running()
 	var of []zones.Placement
 	for _, z := range st.zones {
 		if m.policy(z.Name) == ZoneExcluded {
 			continue
 		}
-		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name))
-		of = append(of, zones.Placement{Name: z.Name, Dataset: z.Dataset,
-			Placed: slices.ContainsFunc(z.BEs, func(b zones.BE) bool { return b.Dataset == at.Dataset })})
+		at := lastAt(mounts, m.sys.Zones.RootDir(z.Name)).Dataset
+		root, err := m.rootIn(z, run)
+		of = append(of, zones.Placement{Name: z.Name, Dataset: z.Dataset, Placed: at != "" && (at == put || err == nil && at == root.Dataset)})
 	}
 	return m.sys.Zones.Withhold(ctx, of, st.zonesAbsent)
 }
@@ -107,8 +112,8 @@ func (m *Manager) mountZone(ctx context.Context, st *state, b BE, z zones.BE, t 
 	if err := m.makeZoneDir(ctx, b, dir[1:]); err != nil {
 		return err
 	}
-	if zone, err := st.zone(z.Zone, ""); err == nil && zone.Share != "" {
-		t = append(t, mount.Entry{Dataset: zone.Share, Dir: shareDir[1:]})
+	if share := st.zoneOf(z).Share; share != "" {
+		t = append(t, mount.Entry{Dataset: share, Dir: shareDir[1:]})
 	}
 	return m.sys.Host.Attach(t, dir)
 }

@@ -113,3 +113,22 @@ func TestAdoptRecoveredBeforeFstab(t *testing.T) {
 	do(t, w, be.ZoneMount{})
 	isZone(t, w, "mail", "rpool/zones/mail/ROOT/zbe", "debian")
 }
+
+// TestOtherRootInPlace: a zone does not start where the root that it has in another
+// boot environment is mounted by hand, and the status says why.
+func TestOtherRootInPlace(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	do(t, w, be.Create{Name: "new"})
+	w.Host.Boot("rpool/ROOT/debian")
+	require.NoError(t, w.Host.Attach(mount.Tree{{Dataset: webRoot + "zbe-1", Dir: "."}}, "/var/lib/machines/web"))
+	_, err := try(t, w, be.ZoneMount{})
+	require.ErrorContains(t, err, `the zone "web": `+webRoot+`zbe-1 is mounted at /var/lib/machines/web already`)
+	assert.Equal(t, []string{"web"}, w.Zones.Withheld())
+	assert.Equal(t, []string{`the zone "web" does not start: ` + webRoot + `zbe-1 is mounted at /var/lib/machines/web, and not ` + webRoot +
+		`zbe, its root in "debian": umount /var/lib/machines/web, and systemctl restart snapbe-zones.service`}, status(t, w).Problems)
+	require.NoError(t, w.Host.Detach("/var/lib/machines/web", false))
+	do(t, w, be.ZoneMount{})
+	assert.Empty(t, w.Zones.Withheld())
+	assert.Empty(t, status(t, w).Problems)
+}

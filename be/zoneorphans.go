@@ -177,7 +177,7 @@ func (m *Manager) markOrphans(ctx context.Context, id string, of []zones.BE) err
 	for _, o := range of {
 		changes = append(changes, marks(strings.TrimSpace(id+" "+o.Unfinished), o.Dataset)...)
 	}
-	return m.sys.ZFS.Set(ctx, changes)
+	return m.setAll(ctx, changes)
 }
 
 func (m *Manager) unmarkOrphans(ctx context.Context, id string) error {
@@ -189,7 +189,7 @@ func (m *Manager) unmarkOrphans(ctx context.Context, id string) error {
 	for _, o := range of {
 		changes = append(changes, marks(strings.TrimPrefix(strings.TrimPrefix(o.Unfinished, id), " "), o.Dataset)...)
 	}
-	return m.sys.ZFS.Set(ctx, changes)
+	return m.setAll(ctx, changes)
 }
 
 // destroyOrphans destroys those that are marked. Ending an interrupted operation,

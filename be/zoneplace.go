@@ -1,12 +1,14 @@
 package be
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"snapbe/internal/mount"
 	"snapbe/internal/treecopy"
@@ -79,8 +81,8 @@ func (m *Manager) placeAll(ctx context.Context, op *operation, st *state, of []z
 	var shares []string
 	by := map[string]zones.BE{}
 	for _, root := range of {
-		if z, err := st.zone(root.Zone, "share"); err == nil && z.Share != "" {
-			shares, by[z.Share] = append(shares, z.Share), root
+		if share := st.zoneOf(root).Share; share != "" {
+			shares, by[share] = append(shares, share), root
 		}
 	}
 	if len(shares) == 0 {
@@ -93,6 +95,9 @@ func (m *Manager) placeAll(ctx context.Context, op *operation, st *state, of []z
 	if err != nil {
 		late("the shares of the zones", err)
 	}
+	// Whoever is root in a zone has put there what is moved, and all zones wait.
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(m.sys.PlaceTime, 5*time.Minute))
+	defer cancel()
 	for _, d := range ds {
 		dirs := strings.Fields(d.Local(propShareDirs))
 		if len(dirs) == 0 {

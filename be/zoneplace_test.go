@@ -2,10 +2,12 @@ package be_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -125,4 +127,30 @@ func TestShareOfARunningZoneRecovered(t *testing.T) {
 		}
 	}
 	assert.Positive(t, told)
+}
+
+// TestZonesDoNotWait for a zone whose root has put much where the share is to be: it
+// starts without its share, and the others with theirs.
+func TestZonesDoNotWait(t *testing.T) {
+	w := onePool(t)
+	zoned(t, w)
+	for _, name := range []string{"db", "web"} {
+		w.Put("rpool/zones/"+name+"/ROOT/zbe", "var/mail/ann", "a letter\n")
+		do(t, w, be.ShareInit{Zone: name, Dirs: []string{"mail"}})
+	}
+	require.NoError(t, os.Remove(filepath.Join(w.ZFS.Dir("rpool/zones/db/ROOT/zbe"), "var/mail")))
+	require.NoError(t, os.RemoveAll(filepath.Join(w.ZFS.Dir("rpool/zones/db/VARSHARE"), "mail")))
+	for i := range 50 {
+		w.Put("rpool/zones/db/ROOT/zbe", fmt.Sprintf("var/mail/%d", i), "much\n")
+	}
+	w.Host.Boot("rpool/ROOT/debian")
+	sys := w.System()
+	sys.PlaceTime = 200 * time.Millisecond
+	sys.BeforeFile = func(string) error { time.Sleep(20 * time.Millisecond); return nil }
+	_, err := be.New(sys).Do(t.Context(), be.ZoneMount{}, be.Options{})
+	require.ErrorContains(t, err, `place what is on the share of the zone "db"`)
+	assert.NotContains(t, err.Error(), "web")
+	assert.Empty(t, w.Zones.Withheld())
+	assert.Equal(t, "much\n", w.File("rpool/zones/db/ROOT/zbe", "var/mail/49"), "nothing is lost")
+	assert.Equal(t, "rpool/zones/web/VARSHARE", mountedAt(w, "/var/lib/machines/web/var/share"))
 }

@@ -98,7 +98,7 @@ func (m *Manager) exchange(ctx context.Context, op *operation, zone, from, to st
 			return err
 		}
 	}
-	return m.withholdZones(ctx, st)
+	return m.withholdZones(ctx, st, to)
 }
 
 func (m *Manager) mountOne(ctx context.Context, op *operation, st *state, b BE, zone, root string, recovering bool) error {
