@@ -30,6 +30,15 @@ func farWorld(t *testing.T) *betest.World {
 	return w
 }
 
+// inPlace puts the far zone where it boots, now that its pool is there; status says so
+// before.
+func inPlace(t *testing.T, w *betest.World) {
+	t.Helper()
+	assert.Equal(t, []string{`the zone "far" does not start: zbe-1 is not in its place yet: systemctl restart snapbe-zones.service puts it there`}, status(t, w).Problems)
+	do(t, w, be.ZoneMount{})
+	assert.Equal(t, "tank/zones/far/ROOT/zbe-1", zoneRoot(w, "far"))
+}
+
 // TestHandoverWithoutAPool: where the pool of a zone is not there at the first boot,
 // the zone is left and told; it is handed over when the pool is there, by the command
 // or by the next boot, and until then the old boot environment stays.
@@ -83,6 +92,7 @@ func TestHandoverWithoutAPool(t *testing.T) {
 		assert.Equal(t, before, props(t, w, "rpool/ROOT/be-2", "org.snapbe:synced"), "nothing of the host")
 		assert.NotEqual(t, "by hand\n", w.File("rpool/ROOT/be-2", "etc/motd"))
 		w.Put("rpool/ROOT/debian", "etc/motd", "")
+		inPlace(t, w)
 		handed(t, w)
 	})
 	t.Run("by the next boot", func(t *testing.T) {
@@ -101,6 +111,7 @@ func TestHandoverWithoutAPool(t *testing.T) {
 	t.Run("never", func(t *testing.T) {
 		w := rebooted(t)
 		do(t, w, be.Activate{Name: "be-2", Syncing: be.Syncing{Without: true}})
+		inPlace(t, w)
 		assert.Empty(t, status(t, w).Problems)
 		do(t, w, be.Destroy{Name: "debian"})
 	})
@@ -129,6 +140,7 @@ func TestHandoverCutWithoutAPool(t *testing.T) {
 		do(t, w, be.Handover{})
 		assert.Equal(t, locked, w.File("tank/zones/far/ROOT/zbe-1", "etc/shadow"), "cut before change %d", n)
 		assert.Equal(t, "late\n", w.File(webRoot+"zbe-1", "etc/motd"))
+		do(t, w, be.ZoneMount{})
 		assert.Empty(t, status(t, w).Problems)
 		if !was {
 			require.Greater(t, n, 5)

@@ -1,6 +1,7 @@
 package be_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -292,4 +293,43 @@ func TestActivateTellsOfZones(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotContains(t, res.Plan.Notes, said, "it has one, which boots everywhere")
 	})
+}
+
+// TestCreateCutWithoutAPool: a power cut in a creation with zones on two pools, one of
+// which is not there when the machine starts. What was made on that one does not count
+// when it comes, is told, and goes as an orphan.
+func TestCreateCutWithoutAPool(t *testing.T) {
+	const told = `the zone "far" has what an interrupted operation left (zbe-2): snapbe zone destroy-orphans far takes it away`
+	left := 0
+	for n := 1; ; n++ {
+		w := farWorld(t)
+		was := cut(t, w, be.Create{Name: "be-3"}, n)
+		withoutFar(t, w, func() { do(t, w, be.Recover{}) })
+		do(t, w, be.ZoneMount{})
+		isZone(t, w, "far", "tank/zones/far/ROOT/zbe", "debian")
+		there := exists(w, "rpool/ROOT/be-3")
+		switch {
+		case there:
+			assert.Empty(t, status(t, w).Problems, "cut before change %d", n)
+			assert.Equal(t, []string{named(t, w, "be-3").UUID, ""}, []string{props(t, w, "tank/zones/far/ROOT/zbe-2", zones.PropParent)[zones.PropParent].Value,
+				props(t, w, "tank/zones/far/ROOT/zbe-2", zones.PropOp)[zones.PropOp].Value}, "cut before change %d", n)
+		case exists(w, "tank/zones/far/ROOT/zbe-2"):
+			if props(t, w, "tank/zones/far/ROOT/zbe-2", zones.PropOp)[zones.PropOp].Value == "" { // as if it were another host's
+				assert.Contains(t, strings.Join(status(t, w).Problems, "\n"), `the zone "far" has orphans (zbe-2)`, "cut before change %d", n)
+			} else {
+				left++
+				assert.Equal(t, []string{told}, status(t, w).Problems, "cut before change %d", n)
+				assert.Empty(t, do(t, w, be.ZoneAttach{Name: "far"}).Plan.Steps, "it is none to choose from")
+			}
+			do(t, w, be.ZoneDestroyOrphans{})
+			fallthrough
+		default:
+			assert.Empty(t, status(t, w).Problems, "cut before change %d", n)
+			do(t, w, be.Create{Name: "be-3"})
+		}
+		if !was {
+			require.Greater(t, left, 3)
+			return
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package be
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
 	}
 	if b, ok := st.running(); ok {
 		for _, z := range st.zones {
-			if problem := m.zoneProblem(st, z, b); problem != "" {
+			if problem := cmp.Or(m.zoneProblem(st, z, b), m.notInPlace(st, z, b)); problem != "" {
 				s.Problems = append(s.Problems, problem)
 			} else if m.policy(z.Name) != ZoneExcluded && m.shareHidden(st, z) {
 				s.Problems = append(s.Problems, fmt.Sprintf("the zone %q is without its share until the next start of the host: machinectl poweroff %s; snapbe share init --zone %s puts it there now", z.Name, z.Name, z.Name))
@@ -126,6 +127,16 @@ func (m *Manager) stopping(st *state, b BE) (notes []string) {
 		}
 	}
 	return notes
+}
+
+// notInPlace tells of a zone whose root is not where it boots, such as one whose pool
+// was not there when the machine started; "" where it is.
+func (m *Manager) notInPlace(st *state, z zones.Zone, b BE) string {
+	root, err := m.rootIn(z, b)
+	if err != nil || root.Dataset == "" || lastAt(st.mounts, m.sys.Zones.RootDir(z.Name)).Dataset == root.Dataset {
+		return ""
+	}
+	return fmt.Sprintf("the zone %q does not start: %s is not in its place yet: systemctl restart snapbe-zones.service puts it there", z.Name, root.Name)
 }
 
 // zoneProblem tells why a zone does not start in the boot environment that runs, and

@@ -32,16 +32,24 @@ func (m *Manager) orphans(st *state, z zones.Zone) []zones.BE {
 }
 
 // orphanNotes tell of zones with roots of no boot environment: one of them may hold
-// what was written last.
+// what was written last. What an operation has left unfinished, as on a pool that was
+// not there when it was undone, does not.
 func (m *Manager) orphanNotes(st *state) (notes []string) {
 	for _, z := range st.zones {
-		var names []string
+		var whole, left []string
 		for _, o := range m.orphans(st, z) {
-			names = append(names, o.Name)
+			if o.Unfinished == "" {
+				whole = append(whole, o.Name)
+			} else {
+				left = append(left, o.Name)
+			}
 		}
-		if len(names) > 0 {
+		if len(whole) > 0 {
 			notes = append(notes, fmt.Sprintf("the zone %q has orphans (%s), which may be newer: snapbe zone attach %s compares them, snapbe zone destroy-orphans %s takes them away",
-				z.Name, strings.Join(names, ", "), z.Name, z.Name))
+				z.Name, strings.Join(whole, ", "), z.Name, z.Name))
+		}
+		if len(left) > 0 {
+			notes = append(notes, fmt.Sprintf("the zone %q has what an interrupted operation left (%s): snapbe zone destroy-orphans %s takes it away", z.Name, strings.Join(left, ", "), z.Name))
 		}
 	}
 	return notes
