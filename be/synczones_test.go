@@ -53,6 +53,31 @@ func syncedZones(t *testing.T, w *betest.World) {
 	w.Put(webRoot+"zbe-1", "etc/passwd", passwd+"daemon-of-a-package:x:999:999::/:/usr/sbin/nologin\n")
 }
 
+// TestZoneSettingsComeAlong: a zone that was made after the BE has its settings there,
+// and starts with the host as it did; one that was told not to start does not.
+func TestZoneSettingsComeAlong(t *testing.T) {
+	const debian, wants = "rpool/ROOT/debian", "etc/systemd/system/machines.target.wants/systemd-nspawn@%s.service"
+	enable := func(w *betest.World, zone string) {
+		link := filepath.Join(w.ZFS.Dir(debian), fmt.Sprintf(wants, zone))
+		require.NoError(t, os.MkdirAll(filepath.Dir(link), 0o755))
+		require.NoError(t, os.Symlink("/usr/lib/systemd/system/systemd-nspawn@.service", link))
+	}
+	w := onePool(t)
+	zoned(t, w)
+	enable(w, "web")
+	do(t, w, be.Create{Name: "be-2"})
+	do(t, w, be.ZoneClone{From: "web", Name: "web2"})
+	w.Put(debian, "etc/systemd/nspawn/web2.nspawn", "[Network]\nPrivate=yes\n")
+	enable(w, "web2")
+	require.NoError(t, os.Remove(filepath.Join(w.ZFS.Dir(debian), fmt.Sprintf(wants, "web"))))
+	do(t, w, be.Activate{Name: "be-2"})
+	assert.Equal(t, "[Network]\nPrivate=yes\n", w.File("rpool/ROOT/be-2", "etc/systemd/nspawn/web2.nspawn"))
+	for zone, starts := range map[string]bool{"web": false, "web2": true} {
+		_, err := os.Lstat(filepath.Join(w.ZFS.Dir("rpool/ROOT/be-2"), fmt.Sprintf(wants, zone)))
+		assert.Equal(t, starts, err == nil, zone)
+	}
+}
+
 // An account that is locked in a zone after create is locked in its clone: after
 // activate, also when it was locked only then, and the same on the way back.
 func TestZoneLocks(t *testing.T) {
