@@ -90,7 +90,7 @@ demo: prepare deb
 	$(GO) run ./internal/demo
 
 bench: prepare deb
-	$(GO) test -tags vm -count=1 -timeout 90m -run '^$$' -bench . -benchtime 3x ./internal/e2e/...
+	$(GO) test -tags vm -count=1 -timeout 6h -run '^$$' -bench . -benchtime 3x ./internal/e2e/...
 
 deb: build
 	packaging/deb/build.sh

@@ -43,7 +43,7 @@ func BenchmarkNested(b *testing.B) {
 			m.MustRun(fmt.Sprintf(`snapbe create base
 				for i in $(seq -w %d); do echo rpool/ROOT/base/d$i; done | xargs -P 8 -I{} zfs create -u -o canmount=noauto {}`, nested))
 			took := map[string][]float64{}
-			for range b.N {
+			for b.Loop() {
 				for _, op := range []string{"create", "list", "activate", "destroy"} {
 					if op == "destroy" {
 						m.MustRun("snapbe activate debian")
@@ -71,7 +71,7 @@ func BenchmarkList100(b *testing.B) {
 		seq -f %03g 2 99 | xargs -P 8 -I{} sh -c 'zfs snapshot rpool/ROOT/be-001@s{} && zfs clone -o canmount=noauto -o mountpoint=/ -o org.opensolaris.libbe:uuid=00000000-0000-4000-8000-000000000{} rpool/ROOT/be-001@s{} rpool/ROOT/be-{}'`)
 	require.Equal(b, "100\n", m.MustRun("snapbe list -H | wc -l"))
 	var snapbe, plain []float64
-	for range b.N {
+	for b.Loop() {
 		snapbe = append(snapbe, seconds(b, m, ours["list"]))
 		plain = append(plain, seconds(b, m, floor["list"]))
 	}
@@ -88,7 +88,7 @@ func benchHost(b *testing.B) *lab.Machine {
 
 // seconds is how long a command takes in the guest, by the guest's clock.
 func seconds(b *testing.B, m *lab.Machine, command string) float64 {
-	out := strings.TrimSpace(m.MustRun("zpool sync; a=$(date +%s%N)\n" + command + "\nb=$(date +%s%N); echo; echo $((b - a))"))
+	out := strings.TrimSpace(m.MustRun("set -e; zpool sync; a=$(date +%s%N)\n" + command + "\nb=$(date +%s%N); echo; echo $((b - a))"))
 	n, err := strconv.ParseInt(out[strings.LastIndex(out, "\n")+1:], 10, 64)
 	require.NoError(b, err)
 	return time.Duration(n).Seconds()

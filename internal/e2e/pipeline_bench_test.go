@@ -25,7 +25,7 @@ func BenchmarkActivate(b *testing.B) {
 				m.Reboot()
 			}
 			steps := map[string][]float64{}
-			for range b.N {
+			for b.Loop() {
 				m.MustRun("usermod -c $(date +%N) alice; zpool sync")
 				took := seconds(b, m, "snapbe activate new > /root/said 2>&1")
 				steps["all"] = append(steps["all"], took)
@@ -63,7 +63,7 @@ func BenchmarkReboot(b *testing.B) {
 	m.Reboot()
 	m.MustRun("snapbe create new")
 	took := map[string][]float64{}
-	for range b.N {
+	for b.Loop() {
 		for _, how := range []struct{ name, command string }{
 			{"plain", "systemctl reboot"},
 			{"activate", "snapbe activate --reboot new"},
@@ -86,7 +86,7 @@ func BenchmarkReboot(b *testing.B) {
 func BenchmarkCrontabs(b *testing.B) {
 	m := benchHost(b)
 	took := map[string][]float64{}
-	for range b.N {
+	for b.Loop() {
 		m.MustRun("snapbe create new; cd /var/spool/cron/crontabs && seq 10000 | split -l 1 -a 4 - user && zpool sync")
 		took["all"] = append(took["all"], seconds(b, m, "snapbe sync new > /root/said 2>&1"))
 		took["none"] = append(took["none"], seconds(b, m, "snapbe sync new > /root/said 2>&1"))
@@ -107,7 +107,7 @@ func BenchmarkLog(b *testing.B) {
 	// Lines that differ, or what the target has could be found at any place.
 	m.MustRun("seq -f 'Nov 27 00:00:00 host daemon[%.0f]: something has happened' 20000000 | head -c 1G > /var/log/big.log; echo >> /var/log/big.log")
 	var took, peak []float64
-	for range b.N {
+	for b.Loop() {
 		m.MustRun("snapbe create new; echo gained >> /var/log/big.log; zpool sync")
 		in(m, "new", "echo 'its own' >> /var/log/big.log")
 		took = append(took, seconds(b, m, `systemd-run --quiet --wait --collect -p MemoryAccounting=yes -p ExecStopPost='/bin/sh -c "cat /sys/fs/cgroup/system.slice/big.service/memory.peak > /root/peak"' \
