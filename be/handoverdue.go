@@ -42,11 +42,19 @@ func (h handover) change(root string) zfs.Change {
 
 // refuseLeft refuses to take away what a handover is still to take over.
 func (st *state) refuseLeft(b BE, what string) error {
-	if h, ok := st.handover(); ok && b.UUID != "" && h.From == b.UUID {
-		return refuse(Busy, fmt.Sprintf("boot %s first, or activate another one", st.nameOf(h.To)),
-			"%s: what changed last in it is still to be synced to %s, when that boots", what, st.nameOf(h.To))
+	h, ok := st.handover()
+	if !ok || b.UUID == "" || h.From != b.UUID {
+		return nil
 	}
-	return nil
+	if len(h.Left) > 0 && h.due(st) {
+		way := "snapbe handover"
+		if absent := st.absentPools(h.Left); len(absent) > 0 {
+			way = "zpool import " + strings.Join(absent, " ") + " and snapbe handover"
+		}
+		return refuse(Busy, way+" first, or activate another one", "%s: what changed last in %s is still to be synced to %s", what, st.leftIn(h), st.nameOf(h.To))
+	}
+	return refuse(Busy, fmt.Sprintf("boot %s first, or activate another one", st.nameOf(h.To)),
+		"%s: what changed last in it is still to be synced to %s, when that boots", what, st.nameOf(h.To))
 }
 
 // handover is what the state says is left to do; ok is false where nothing is.

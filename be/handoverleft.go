@@ -38,16 +38,20 @@ func (m *Manager) planLeft(ctx context.Context, st *state, h handover) (*operati
 
 // stillLeft tells what a handover has not done, and the way on.
 func (st *state) stillLeft(h handover) string {
-	pools := []string{}
-	for _, c := range h.Left {
-		if pool := zfs.PoolOf(c); !slices.Contains(pools, pool) {
+	way := "snapbe handover"
+	if absent := st.absentPools(h.Left); len(absent) > 0 {
+		way = fmt.Sprintf("zpool import %s and snapbe handover, or the next boot with it, takes it over", strings.Join(absent, " "))
+	}
+	return fmt.Sprintf("what changed last in %s is not in %s yet, such as locks of accounts: %s", st.leftIn(h), st.nameOf(h.To), way)
+}
+
+// absentPools are those of some datasets that zones lie in and that are not there.
+func (st *state) absentPools(in []string) (pools []string) {
+	for _, c := range in {
+		pool := zfs.PoolOf(c)
+		if !slices.Contains(pools, pool) && slices.ContainsFunc(st.zonesAbsent, func(c string) bool { return zfs.PoolOf(c) == pool }) {
 			pools = append(pools, pool)
 		}
 	}
-	if absent := slices.DeleteFunc(pools, func(pool string) bool {
-		return !slices.ContainsFunc(st.zonesAbsent, func(c string) bool { return zfs.PoolOf(c) == pool })
-	}); len(absent) > 0 {
-		return fmt.Sprintf("what changed last in %s is not in %s yet, such as locks of accounts: zpool import %s and snapbe handover, or the next boot with it, takes it over", st.leftIn(h), st.nameOf(h.To), strings.Join(absent, " "))
-	}
-	return fmt.Sprintf("what changed last in %s is not in %s yet, such as locks of accounts: snapbe handover", st.leftIn(h), st.nameOf(h.To))
+	return pools
 }

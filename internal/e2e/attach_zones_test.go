@@ -234,7 +234,7 @@ func latePool(t *testing.T, m *lab.Machine) {
 		skipped(t, m, zone)
 	}
 	refuses(t, m, 3, "snapbe create 2026-12", absent, "hint: zpool import tank")
-	refuses(t, m, 5, "snapbe destroy -y debian", "what changed last in it is still to be synced")
+	refuses(t, m, 5, "snapbe destroy -y debian", `what changed last in the zones below tank/zones in "debian" is still to be synced`, "hint: zpool import tank and snapbe handover first")
 
 	m.MustRun(importTank)
 	status = does(t, m, "snapbe status")
