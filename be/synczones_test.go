@@ -186,6 +186,7 @@ func TestHandoverWithABrokenZone(t *testing.T) {
 	w.Put("rpool/far/far/ROOT/zbe", "etc/motd", "mended\n")
 	do(t, w, be.Handover{})
 	assert.Equal(t, "mended\n", w.File("rpool/far/far/ROOT/zbe-1", "etc/motd"))
+	do(t, w, be.ZoneMount{})
 	assert.Empty(t, status(t, w).Problems)
 }
 
