@@ -94,9 +94,9 @@ type System struct {
 	ZoneUpgrades map[string]string
 	// LogDir is where the logs of upgrades lie, such as /var/log/snapbe.
 	LogDir string
-	// PlaceTime is how long a boot waits for what is moved to the shares of zones;
-	// 0 is five minutes.
-	PlaceTime time.Duration
+	// ZoneTime is how long a boot waits for what a zone takes over, for all of them four
+	// times that, and for what is moved to the shares of zones; 0 is five minutes.
+	ZoneTime time.Duration
 	// BeforeFile, where set, is asked before each change of a file in a BE or
 	// the share; for tests.
 	BeforeFile func(what string) error

@@ -22,8 +22,8 @@ type handoverArgs struct {
 	Share      string `json:"share,omitempty"`
 	ZoneShares bool   `json:"zoneShares,omitempty"`
 	Zones      bool   `json:"zones,omitempty"`
-	// Only are datasets in which those zones lie that alone are handed over, the
-	// rest being done; Absent those whose zones are left to another time, and
+	// Only are zones, or datasets in which they lie, that alone are handed over, the
+	// rest being done; Absent those that are left to another time, and
 	// Spare zones that have no part, as Manager.spared has them.
 	Only   []string `json:"only,omitempty"`
 	Absent []string `json:"absent,omitempty"`
@@ -36,10 +36,10 @@ type handoverArgs struct {
 	recovering bool
 }
 
-// left is what there is to do when this one is done.
-func (a handoverArgs) left() (h handover) {
-	if len(a.Absent) > 0 {
-		h = handover{From: a.From, To: a.To, Left: a.Absent}
+// left is what there is to do when this one is done, zones that failed among it.
+func (a handoverArgs) left(failed ...string) (h handover) {
+	if of := slices.Concat(a.Absent, failed); len(of) > 0 {
+		h = handover{From: a.From, To: a.To, Left: of}
 	}
 	return h
 }
@@ -47,8 +47,10 @@ func (a handoverArgs) left() (h handover) {
 // part tells whether a zone is handed over: by what was found when that began.
 func (a handoverArgs) part(m *Manager) func(zones.Zone) bool {
 	return func(z zones.Zone) bool {
-		in := parent(z.Dataset)
-		return m.follows(z.Name, a.Spare) && !slices.Contains(a.Absent, in) && (len(a.Only) == 0 || slices.Contains(a.Only, in))
+		in := func(some []string) bool {
+			return slices.Contains(some, z.Dataset) || slices.Contains(some, parent(z.Dataset))
+		}
+		return m.follows(z.Name, a.Spare) && !in(a.Absent) && (len(a.Only) == 0 || in(a.Only))
 	}
 }
 
@@ -80,7 +82,7 @@ func (r Handover) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return &operation{verb: what, plan: Plan{root: st.root, Title: what}}, nil
 	}
 	if len(h.Left) > 0 {
-		return m.planLeft(ctx, st, h)
+		return m.planLeft(ctx, st, h, r.Boot)
 	}
 	target, _ := st.running()
 	share, err := m.shareThere(ctx, st)
@@ -149,8 +151,8 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 		op.add(m.shareBackStep(op, args))
 	}
 	first := len(op.steps)
+	h := &handingOver{m: m, op: op, args: args, s: s}
 	if args.From != "" {
-		h := &handingOver{m: m, op: op, args: args, s: s}
 		op.add(h.snapshotStep())
 		op.add(h.catchUpStep())
 	}
@@ -160,7 +162,7 @@ func (m *Manager) handoverOperation(st *state, id string, args handoverArgs, s *
 				return err // the next one takes that over
 			}
 		}
-		return m.sys.ZFS.Set(ctx, []zfs.Change{args.left().change(rootOf(args.Target))})
+		return m.sys.ZFS.Set(ctx, []zfs.Change{args.left(h.failed...).change(rootOf(args.Target))})
 	}})
 	op.add(m.dropStep(op))
 	op.committed = func(ctx context.Context) (int, bool, error) {

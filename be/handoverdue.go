@@ -2,6 +2,7 @@ package be
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -17,8 +18,8 @@ type handover struct {
 	From, To string
 	// Restore is a snapshot that the share goes back to.
 	Restore string
-	// Left are datasets that zones lie in which were not there: the rest is done,
-	// and these are to follow.
+	// Left are datasets that zones lie in which were not there, and zones that
+	// failed: the rest is done, and these are to follow.
 	Left []string
 }
 
@@ -84,18 +85,25 @@ func (h handover) due(st *state) bool {
 }
 
 // refuseHandover refuses to sync on from a BE that has not everything itself. What
-// zones lack that are not there holds up nothing.
+// zones lack that are not there, or have failed, holds up nothing.
 func (m *Manager) refuseHandover(st *state, what string) error {
 	h, ok := st.handover()
-	if !ok || h.From == "" || !h.due(st) || len(h.Left) > 0 && len(st.there(h.Left)) == 0 {
+	if !ok || h.From == "" || !h.due(st) || len(h.Left) > 0 && !slices.ContainsFunc(st.there(h.Left), func(c string) bool { return !st.isZone(c) }) {
 		return nil
 	}
 	return refuse(Failed, "snapbe handover does it; --no-sync goes on without", "%s: what changed last in %s is not synced to the boot environment that runs", what, st.leftIn(h))
 }
 
-// there are those of some datasets that zones lie in which are there.
+// there are those of some zones, or datasets that they lie in, which are there.
 func (st *state) there(in []string) []string {
-	return slices.DeleteFunc(slices.Clone(in), func(c string) bool { return slices.Contains(st.zonesAbsent, c) })
+	return slices.DeleteFunc(slices.Clone(in), func(c string) bool {
+		return slices.ContainsFunc(st.zonesAbsent, func(absent string) bool { return within(c, absent) })
+	})
+}
+
+// isZone tells whether a dataset is one of a zone, and not one that zones lie in.
+func (st *state) isZone(dataset string) bool {
+	return !slices.Contains(st.zoneRoots, dataset) && !slices.Contains(st.zonesAbsent, dataset)
 }
 
 // leftIn tells where that is which a handover is to take over: in a BE, or in zones
@@ -104,7 +112,25 @@ func (st *state) leftIn(h handover) string {
 	if len(h.Left) == 0 {
 		return st.nameOf(h.From)
 	}
-	return fmt.Sprintf("the zones below %s in %s", strings.Join(h.Left, ", "), st.nameOf(h.From))
+	var in, names []string
+	for _, c := range h.Left {
+		if st.isZone(c) {
+			names = append(names, fmt.Sprintf("%q", path.Base(c)))
+		} else {
+			in = append(in, c)
+		}
+	}
+	var what []string
+	switch {
+	case len(names) == 1:
+		what = append(what, "the zone "+names[0])
+	case len(names) > 1:
+		what = append(what, "the zones "+strings.Join(names, ", "))
+	}
+	if len(in) > 0 {
+		what = append(what, "the zones below "+strings.Join(in, ", "))
+	}
+	return strings.Join(what, " and ") + " in " + st.nameOf(h.From)
 }
 
 // nameOf is the quoted name of the BE with a UUID, or the UUID.

@@ -9,12 +9,12 @@ import (
 	"snapbe/internal/zfs"
 )
 
-// planLeft plans what a handover has left to do in zones that were not there. As
-// long as none of them is, it only tells.
-func (m *Manager) planLeft(ctx context.Context, st *state, h handover) (*operation, error) {
+// planLeft plans what a handover has left to do in zones that were not there, or failed.
+// As long as none of them is there, it only tells.
+func (m *Manager) planLeft(ctx context.Context, st *state, h handover, boot bool) (*operation, error) {
 	const what = "hand over"
 	target, _ := st.running()
-	args := handoverArgs{From: h.From, To: h.To, Target: target.Dataset, Zones: true, Only: st.there(h.Left), Spare: m.spared(st, nil), Snap: m.autoSnap()}
+	args := handoverArgs{From: h.From, To: h.To, Target: target.Dataset, Zones: true, Only: st.there(h.Left), Spare: m.sparedLeft(st, target, h), Snap: m.autoSnap(), boot: boot}
 	args.Absent = slices.DeleteFunc(slices.Clone(h.Left), func(c string) bool { return slices.Contains(args.Only, c) })
 	var notes []string
 	if len(args.Absent) > 0 {
@@ -34,6 +34,16 @@ func (m *Manager) planLeft(ctx context.Context, st *state, h handover) (*operati
 	op.plan.root, op.result.Name = st.root, target.Name
 	op.plan.Notes = append(notes, s.zoneNotes...)
 	return op, nil
+}
+
+// sparedLeft are the zones that have no part in that: those that do not follow, but
+// not such as were synced when the host's target was activated.
+func (m *Manager) sparedLeft(st *state, target BE, h handover) []string {
+	return slices.DeleteFunc(m.spared(st, nil), func(name string) bool {
+		z, _ := st.zone(name, "")
+		root, err := z.Active(target.UUID)
+		return err == nil && parseSyncPoint(root.Synced).From == h.From
+	})
 }
 
 // stillLeft tells what a handover has not done, and the way on.

@@ -180,6 +180,20 @@ func TestPolicyOfTheOther(t *testing.T) {
 	})
 }
 
+// TestPolicyOfAZoneLeft: the same for one whose pool was not there.
+func TestPolicyOfAZoneLeft(t *testing.T) {
+	pin := map[string]be.ZonePolicy{"far": be.ZonePinned}
+	w := farWorld(t)
+	do(t, w, be.Activate{Name: "be-2"})
+	w.Put("tank/zones/far/ROOT/zbe", "etc/shadow", locked)
+	withoutFar(t, w, func() {
+		require.NoError(t, w.Start())
+		policies(t, w, pin, be.Handover{Boot: true})
+	})
+	policies(t, w, pin, be.Handover{})
+	assert.Equal(t, locked, w.File("tank/zones/far/ROOT/zbe-1", "etc/shadow"))
+}
+
 // TestRecoveredByTheFirstPolicy: what a power cut stopped is ended with the zones that
 // it began with, whatever the configuration says since.
 func TestRecoveredByTheFirstPolicy(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"snapbe/internal/journal"
 )
@@ -18,6 +19,8 @@ type handingOver struct {
 	args handoverArgs
 	// s is nil until it is needed in a recovery.
 	s *syncing
+	// failed are the datasets of zones that could not be synced.
+	failed []string
 }
 
 func (h *handingOver) point() string { return syncPrefix + h.args.Snap }
@@ -90,17 +93,39 @@ func (h *handingOver) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	failed := h.m.applyZones(ctx, h.op, s, h.point())
-	if failed != nil {
-		failed = syncError(h.op.verb, failed)
+	inTime, cancel, each := ctx, context.CancelFunc(func() {}), time.Duration(0)
+	if h.args.boot || h.args.recovering { // and all that wait for the boot
+		each = h.m.zoneTime()
+		inTime, cancel = context.WithTimeout(ctx, 4*each)
+	}
+	failed := h.m.applyZones(inTime, h.op, s, h.point(), each)
+	cancel()
+	if ctx.Err() != nil {
+		return errors.Join(failed, ctx.Err())
 	}
 	var done []*syncing
 	for _, z := range s.zones {
 		if slices.ContainsFunc(h.op.result.Zones, func(r ZoneSync) bool { return r.Zone == z.zone }) {
 			done = append(done, z)
+		} else {
+			h.failed = append(h.failed, zonepaths([]*syncing{z})[0])
 		}
 	}
-	return errors.Join(failed, h.name(ctx, done...))
+	if failed != nil {
+		h.leave(syncError(h.op.verb, failed))
+	}
+	return h.name(ctx, done...)
+}
+
+// leave leaves what has failed in zones to another time. Whoever is root in a zone can
+// bring it about, so it must not decide about the host, its boot, trial or failback.
+func (h *handingOver) leave(failed error) {
+	h.op.result.Notes = append(h.op.result.Notes, h.s.st.stillLeft(h.args.left(h.failed...)))
+	if h.args.boot || h.args.recovering {
+		h.op.result.Notes = append(h.op.result.Notes, failed.Error())
+	} else {
+		h.op.late = failed
+	}
 }
 
 // name names the point on those that have taken it over.

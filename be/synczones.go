@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -182,7 +183,7 @@ func (m *Manager) addZoneSync(op *operation, id string, args syncArgs, s *syncin
 	op.add(journal.Step{
 		Name: "sync the zones, each by its own synclist",
 		Do: func(ctx context.Context) error {
-			return m.applyZones(ctx, op, s, args.Snap)
+			return m.applyZones(ctx, op, s, args.Snap, 0)
 		},
 		Undo: func(ctx context.Context) error {
 			of, err := m.zonesOf(ctx, args.To)
@@ -196,9 +197,9 @@ func (m *Manager) addZoneSync(op *operation, id string, args syncArgs, s *syncin
 	})
 }
 
-// applyZones syncs zone by zone. What is wrong with one keeps no other from it,
-// but fails in the end.
-func (m *Manager) applyZones(ctx context.Context, op *operation, s *syncing, snap string) error {
+// applyZones syncs zone by zone, none for longer than each, where that is not 0. What is
+// wrong with one keeps no other from it, but fails in the end.
+func (m *Manager) applyZones(ctx context.Context, op *operation, s *syncing, snap string, each time.Duration) error {
 	if err := m.rememberZones(ctx, s.zones); err != nil { // with the snapshots made since
 		return err
 	}
@@ -209,7 +210,12 @@ func (m *Manager) applyZones(ctx context.Context, op *operation, s *syncing, sna
 		written = op.result.Sync.Written
 	}
 	for _, z := range s.zones {
-		report, err := z.beginAndApply(ctx, snap, op.verb)
+		inTime, cancel := ctx, context.CancelFunc(func() {})
+		if each > 0 {
+			inTime, cancel = context.WithTimeout(ctx, each)
+		}
+		report, err := z.beginAndApply(inTime, snap, op.verb)
+		cancel()
 		if err != nil {
 			failed = errors.Join(failed, z.naming(err))
 			continue

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -177,17 +178,83 @@ func TestHandoverWithABrokenZone(t *testing.T) {
 	w.Put(webRoot+"zbe", "etc/shadow", strings.Replace(locked, "root:", "root:!", 1))
 	w.Put("rpool/far/far/ROOT/zbe", "etc/snapbe/synclist", "nonsense\n")
 	require.NoError(t, w.Start())
-	_, err := try(t, w, be.Handover{Boot: true})
-	require.ErrorContains(t, err, `read /etc/snapbe/synclist of the zone "far" in "debian"`)
+	res := do(t, w, be.Handover{Boot: true})
+	assert.Contains(t, strings.Join(res.Notes, "\n"), `read /etc/snapbe/synclist of the zone "far" in "debian"`)
+	const left = `what changed last in the zone "far" in "debian" is not in "be-2" yet, such as locks of accounts: snapbe handover`
+	assert.Contains(t, res.Notes, left)
 	assert.Equal(t, "late\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
 	assert.Contains(t, w.File(webRoot+"zbe-1", "etc/shadow"), "root:!")
-	assert.NotEmpty(t, status(t, w).Problems)
+	do(t, w, be.ZoneMount{})
+	assert.Equal(t, []string{left}, status(t, w).Problems)
+	_, err := be.New(w.System()).Do(t.Context(), be.Failback{}, be.Options{DryRun: true})
+	require.NoError(t, err, "a zone's root must not take that away from the host")
+	refused(t, w, be.Destroy{Name: "debian"}, refusal{be.Busy, `destroy "debian": what changed last in the zone "far" in "debian" is still to be synced to "be-2"`,
+		"snapbe handover first, or activate another one"})
+	_, err = try(t, w, be.Handover{})
+	require.ErrorContains(t, err, `read /etc/snapbe/synclist of the zone "far" in "debian"`, "whoever asks for it is told")
 	w.Put("rpool/far/far/ROOT/zbe", "etc/snapbe/synclist", "/etc/motd\n")
 	w.Put("rpool/far/far/ROOT/zbe", "etc/motd", "mended\n")
 	do(t, w, be.Handover{})
 	assert.Equal(t, "mended\n", w.File("rpool/far/far/ROOT/zbe-1", "etc/motd"))
+	assert.Empty(t, status(t, w).Problems)
+}
+
+// TestHandoverDoesNotWaitForAZone that takes as long as its root likes: it goes on the
+// next time.
+func TestHandoverDoesNotWaitForAZone(t *testing.T) {
+	w := onePool(t)
+	syncedZones(t, w)
+	w.Put("rpool/far/far/ROOT/zbe", "etc/snapbe/synclist", "/srv-data\n")
+	do(t, w, be.Activate{Name: "be-2"})
+	for i := range 50 {
+		w.Put("rpool/far/far/ROOT/zbe", fmt.Sprintf("srv-data/%d", i), "much\n")
+	}
+	w.Put("rpool/ROOT/debian", "etc/adjtime", "late\n")
+	require.NoError(t, w.Start())
+	sys := w.System()
+	sys.ZoneTime = 200 * time.Millisecond
+	sys.BeforeFile = func(what string) error {
+		if strings.Contains(what, "srv-data") {
+			time.Sleep(20 * time.Millisecond)
+		}
+		return nil
+	}
+	res, err := be.New(sys).Do(t.Context(), be.Handover{Boot: true}, be.Options{})
+	require.NoError(t, err)
+	assert.Contains(t, res.Notes, `what changed last in the zone "far" in "debian" is not in "be-2" yet, such as locks of accounts: snapbe handover`)
+	assert.Equal(t, "late\n", w.File("rpool/ROOT/be-2", "etc/adjtime"))
+	do(t, w, be.Handover{})
+	assert.Equal(t, "much\n", w.File("rpool/far/far/ROOT/zbe-1", "srv-data/49"))
 	do(t, w, be.ZoneMount{})
 	assert.Empty(t, status(t, w).Problems)
+}
+
+// TestHandoverWithABrokenZoneCut: wherever that is cut, the zone is not taken for one
+// that was handed over.
+func TestHandoverWithABrokenZoneCut(t *testing.T) {
+	for n := 1; ; n++ {
+		w := onePool(t)
+		syncedZones(t, w)
+		do(t, w, be.Activate{Name: "be-2"})
+		w.Put(webRoot+"zbe", "etc/shadow", locked)
+		w.Put("rpool/far/far/ROOT/zbe", "etc/shadow", locked)
+		w.Put("rpool/far/far/ROOT/zbe", "etc/snapbe/synclist", "nonsense\n")
+		require.NoError(t, w.Start())
+		was := cut(t, w, be.Handover{Boot: true}, n)
+		do(t, w, be.Recover{})
+		do(t, w, be.Handover{Boot: true})
+		assert.Equal(t, locked, w.File(webRoot+"zbe-1", "etc/shadow"), "cut before change %d", n)
+		assert.Equal(t, shadow, w.File("rpool/far/far/ROOT/zbe-1", "etc/shadow"))
+		w.Put("rpool/far/far/ROOT/zbe", "etc/snapbe/synclist", "/etc/shadow MERGE\n")
+		require.NoError(t, w.Reboot())
+		assert.Equal(t, locked, w.File("rpool/far/far/ROOT/zbe-1", "etc/shadow"), "cut before change %d", n)
+		do(t, w, be.ZoneMount{})
+		assert.Empty(t, status(t, w).Problems)
+		if !was {
+			require.Greater(t, n, 5)
+			return
+		}
+	}
 }
 
 // TestZonesLeftOut of a sync are named, and pinned ones are the same root anyway.

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"snapbe/internal/mount"
 	"snapbe/internal/zfs"
@@ -267,3 +268,6 @@ func (m *Manager) withZones(ctx context.Context, st *state, b BE) (mount.Tree, e
 	}
 	return t, err
 }
+
+// zoneTime bounds what the root of a zone can make long, and a boot waits for.
+func (m *Manager) zoneTime() time.Duration { return cmp.Or(m.sys.ZoneTime, 5*time.Minute) }

@@ -1,14 +1,12 @@
 package be
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
-	"time"
 
 	"snapbe/internal/mount"
 	"snapbe/internal/treecopy"
@@ -96,7 +94,7 @@ func (m *Manager) placeAll(ctx context.Context, op *operation, st *state, of []z
 		late("the shares of the zones", err)
 	}
 	// Whoever is root in a zone has put there what is moved, and all zones wait.
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(m.sys.PlaceTime, 5*time.Minute))
+	ctx, cancel := context.WithTimeout(ctx, m.zoneTime())
 	defer cancel()
 	for _, d := range ds {
 		dirs := strings.Fields(d.Local(propShareDirs))

@@ -145,7 +145,7 @@ func TestZonesDoNotWait(t *testing.T) {
 	}
 	w.Host.Boot("rpool/ROOT/debian")
 	sys := w.System()
-	sys.PlaceTime = 200 * time.Millisecond
+	sys.ZoneTime = 200 * time.Millisecond
 	sys.BeforeFile = func(string) error { time.Sleep(20 * time.Millisecond); return nil }
 	_, err := be.New(sys).Do(t.Context(), be.ZoneMount{}, be.Options{})
 	require.ErrorContains(t, err, `place what is on the share of the zone "db"`)
