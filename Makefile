@@ -78,10 +78,11 @@ vmtest: prepare deb
 	$(VMTEST) ./internal/e2e/... ./packaging/...
 
 # The lab itself, each entry of the menu on both releases' GRUB, the parts on both
-# releases' OpenZFS, and 20 zones: an hour and a half more, for who works on those.
+# releases' OpenZFS, 20 zones, single zones, and more cuts and trials: some hours more,
+# for who works on those.
 vmdeep: prepare deb
 	$(VMTEST) ./internal/lab/... ./bootloader/...
-	SNAPBE_DEEP=1 $(VMTEST) -run 'TestZones|TestConformance|TestMount|TestEnv|TestTrial' ./internal/e2e/...
+	SNAPBE_DEEP=1 $(VMTEST) -timeout 3h -run 'TestZones|TestZoneCommands|TestConformance|TestMount|TestEnv|TestTrial|TestKilled|TestPowerCut' ./internal/e2e/...
 
 test:
 	testdata/script/test

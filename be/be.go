@@ -228,6 +228,8 @@ type Snapshot struct {
 // Manager reads and changes the boot environments of one container.
 type Manager struct {
 	sys System
+	// zonesUntil bounds what zones may take of one boot.
+	zonesUntil time.Time
 }
 
 // New makes a Manager; it reads nothing yet.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"snapbe/internal/journal"
 	"snapbe/internal/zfs"
@@ -38,6 +39,9 @@ type handoverArgs struct {
 
 // left is what there is to do when this one is done, zones that failed among it.
 func (a handoverArgs) left(failed ...string) (h handover) {
+	if len(strings.Join(failed, ",")) > journal.MaxRecord/8 {
+		failed = []string{everyZone} // records of later operations hold it, some twice
+	}
 	if of := slices.Concat(a.Absent, failed); len(of) > 0 {
 		h = handover{From: a.From, To: a.To, Left: of}
 	}
@@ -48,7 +52,7 @@ func (a handoverArgs) left(failed ...string) (h handover) {
 func (a handoverArgs) part(m *Manager) func(zones.Zone) bool {
 	return func(z zones.Zone) bool {
 		in := func(some []string) bool {
-			return slices.Contains(some, z.Dataset) || slices.Contains(some, parent(z.Dataset))
+			return slices.Contains(some, everyZone) || slices.Contains(some, z.Dataset) || slices.Contains(some, parent(z.Dataset))
 		}
 		return m.follows(z.Name, a.Spare) && !in(a.Absent) && (len(a.Only) == 0 || in(a.Only))
 	}

@@ -9,6 +9,10 @@ import (
 	"snapbe/internal/zfs"
 )
 
+// everyZone stands in handover.Left for zones that failed and are too many to name:
+// all are handed over once more, which finds in place what is done.
+const everyZone = "*"
+
 // handover is what an activation leaves for the first boot. It is a property of
 // the BE root container that comes with the choice of the default and goes with
 // the last step of the handover, so it is its own record: cut off anywhere, all
@@ -122,6 +126,8 @@ func (st *state) leftIn(h handover) string {
 	}
 	var what []string
 	switch {
+	case slices.Contains(h.Left, everyZone):
+		what = append(what, "the zones that failed")
 	case len(names) == 1:
 		what = append(what, "the zone "+names[0])
 	case len(names) > 1:

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"snapbe/internal/zfs"
+	"snapbe/zones"
 )
 
 // planLeft plans what a handover has left to do in zones that were not there, or failed.
@@ -17,6 +18,11 @@ func (m *Manager) planLeft(ctx context.Context, st *state, h handover, boot bool
 	args := handoverArgs{From: h.From, To: h.To, Target: target.Dataset, Zones: true, Only: st.there(h.Left), Spare: m.sparedLeft(st, target, h), Snap: m.autoSnap(), boot: boot}
 	args.Absent = slices.DeleteFunc(slices.Clone(h.Left), func(c string) bool { return slices.Contains(args.Only, c) })
 	var notes []string
+	for _, c := range args.Only {
+		if c != everyZone && st.isZone(c) && !slices.ContainsFunc(st.zones, func(z zones.Zone) bool { return z.Dataset == c }) {
+			notes = append(notes, fmt.Sprintf("the zone of %s is not there any more, so what changed last in %s is given up for it", c, st.nameOf(h.From)))
+		}
+	}
 	if len(args.Absent) > 0 {
 		notes = append(notes, st.stillLeft(handover{From: h.From, To: h.To, Left: args.Absent}))
 	}
@@ -49,7 +55,9 @@ func (m *Manager) sparedLeft(st *state, target BE, h handover) []string {
 // stillLeft tells what a handover has not done, and the way on.
 func (st *state) stillLeft(h handover) string {
 	way := "snapbe handover"
-	if absent := st.absentPools(h.Left); len(absent) > 0 {
+	if !h.due(st) {
+		way = fmt.Sprintf("the next boot of %s takes it over", st.nameOf(h.To))
+	} else if absent := st.absentPools(h.Left); len(absent) > 0 {
 		way = fmt.Sprintf("zpool import %s and snapbe handover, or the next boot with it, takes it over", strings.Join(absent, " "))
 	}
 	return fmt.Sprintf("what changed last in %s is not in %s yet, such as locks of accounts: %s", st.leftIn(h), st.nameOf(h.To), way)

@@ -96,7 +96,10 @@ func (h *handingOver) catchUp(ctx context.Context) error {
 	inTime, cancel, each := ctx, context.CancelFunc(func() {}), time.Duration(0)
 	if h.args.boot || h.args.recovering { // and all that wait for the boot
 		each = h.m.zoneTime()
-		inTime, cancel = context.WithTimeout(ctx, 4*each)
+		if h.m.zonesUntil.IsZero() { // what is recovered before has its part of it
+			h.m.zonesUntil = time.Now().Add(4 * each)
+		}
+		inTime, cancel = context.WithDeadline(ctx, h.m.zonesUntil)
 	}
 	failed := h.m.applyZones(inTime, h.op, s, h.point(), each)
 	cancel()
@@ -112,7 +115,7 @@ func (h *handingOver) catchUp(ctx context.Context) error {
 		}
 	}
 	if failed != nil {
-		h.leave(syncError(h.op.verb, failed))
+		h.leave(&Error{Code: Failed, Text: h.op.verb, Err: failed, Hint: "mend what it names, and run snapbe handover"})
 	}
 	return h.name(ctx, done...)
 }

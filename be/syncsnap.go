@@ -23,6 +23,9 @@ func (s *syncing) sides(both bool) (roots []string) {
 // sideNames are the snapshots of that name of the BEs' datasets on the pools of
 // the roots: /boot is no part of a sync.
 func (m *Manager) sideNames(ctx context.Context, snap string, roots ...string) ([]string, error) {
+	if len(roots) == 0 { // which would be every pool
+		return nil, nil
+	}
 	ds, err := m.sys.ZFS.Get(ctx, zfs.Query{Roots: roots, Depth: -1, Kinds: []zfs.Kind{zfs.Filesystem}, Props: []string{"type"}})
 	names := make([]string, 0, len(ds))
 	for _, d := range ds {

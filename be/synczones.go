@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,7 @@ func (m *Manager) rememberZones(ctx context.Context, syncs []*syncing) error {
 // addZones plans the syncs of the zones.
 func (s *syncing) addZones(ctx context.Context) error {
 	s.zones, s.zoneNotes = s.m.zoneSyncs(s.st, s.source, s.target, s.strict, func(z zones.Zone) bool { return s.m.policy(z.Name) == ZoneFollows })
+	s.leaveHalf()
 	for _, root := range s.st.zonesAbsent {
 		s.zoneNotes = append(s.zoneNotes, fmt.Sprintf("the zones below %s are not there, and are not synced", root))
 	}
@@ -119,6 +121,22 @@ func (s *syncing) addZones(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// leaveHalf leaves zones out that a handover has failed in: what they have of the other
+// one's they have in part, and it must not be taken for their own.
+func (s *syncing) leaveHalf() {
+	h, ok := s.st.handover()
+	if !ok || !h.due(s.st) {
+		return
+	}
+	s.zones = slices.DeleteFunc(s.zones, func(z *syncing) bool {
+		left := len(z.source.partly) > 0 && (slices.Contains(h.Left, everyZone) || slices.Contains(h.Left, zonepaths([]*syncing{z})[0]))
+		if left {
+			s.zoneNotes = append(s.zoneNotes, fmt.Sprintf("the zone %q is not synced: what changed last in %s is not all in it; snapbe handover first", z.zone, s.st.nameOf(h.From)))
+		}
+		return left
+	})
 }
 
 // naming puts the zone before an error; what is meant for a user has it already.
@@ -209,10 +227,11 @@ func (m *Manager) applyZones(ctx context.Context, op *operation, s *syncing, sna
 	if op.result.Sync != nil {
 		written = op.result.Sync.Written
 	}
-	for _, z := range s.zones {
+	for i, z := range s.zones {
 		inTime, cancel := ctx, context.CancelFunc(func() {})
-		if each > 0 {
-			inTime, cancel = context.WithTimeout(ctx, each)
+		if each > 0 { // and none takes the time of those that come after it
+			end, _ := ctx.Deadline()
+			inTime, cancel = context.WithTimeout(ctx, min(each, time.Until(end)/time.Duration(len(s.zones)-i)))
 		}
 		report, err := z.beginAndApply(inTime, snap, op.verb)
 		cancel()

@@ -22,6 +22,9 @@ import (
 // on another host. One boot of the two is into another BE, without the second pool,
 // the other one follows a power cut. Its file's name makes it begin early.
 func TestZoneCommands(t *testing.T) {
+	if !deep() {
+		t.Skip("takes a quarter of an hour: make vmdeep")
+	}
 	t.Parallel()
 	m := adopted(t, "trixie", "single")
 	zonesOnTwoPools(t, m)
@@ -389,7 +392,7 @@ func cutWithoutAPool(t *testing.T, m *lab.Machine) {
 	}
 	_, n := calls(t, m, "snapbe create 2026-12")
 	// The kernel is asked for the clones, and this is what follows them.
-	at, err := strconv.Atoi(strings.TrimSpace(m.MustRun("grep -n '^inherit .* org.snapbe:op ' /run/stop.calls | head -1 | cut -d: -f1")))
+	at, err := strconv.Atoi(strings.TrimSpace(m.MustRun("grep -n 'inherit .*org.snapbe:op' /run/stop.calls | head -1 | cut -d: -f1")))
 	require.NoError(t, err)
 	m.MustRun("snapbe destroy -F 2026-12")
 	root, before := shownRoot(m, "far"), withoutTank(world(m))

@@ -42,7 +42,7 @@ var badTrials = []struct {
 		`mv /usr/lib/systemd/systemd.away /usr/lib/systemd/systemd`, `came back with the old one`},
 	{true, "it comes up in emergency mode", `cp -a /etc/fstab /etc/fstab.good; echo '/dev/nowhere /nowhere ext4 x-systemd.device-timeout=5s 0 0' >> /etc/fstab`,
 		`mv /etc/fstab.good /etc/fstab`, `emergency or rescue mode`},
-	{false, "a check fails", `mkdir -p /etc/snapbe/health.d; printf '#!/bin/sh\necho no mail; exit 3\n' > /etc/snapbe/health.d/mail; chmod 755 /etc/snapbe/health.d/mail`,
+	{true, "a check fails", `mkdir -p /etc/snapbe/health.d; printf '#!/bin/sh\necho no mail; exit 3\n' > /etc/snapbe/health.d/mail; chmod 755 /etc/snapbe/health.d/mail`,
 		`rm /etc/snapbe/health.d/mail`, `not healthy by mail`},
 }
 
