@@ -55,7 +55,7 @@ func (r Confirm) plan(ctx context.Context, m *Manager) (*operation, error) {
 	b, t, on := st.trial()
 	switch {
 	case !ok:
-		return nil, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
+		return nil, refuse(Invalid, "this is for the host that runs: leave -r out", "%s: no boot environment of %s is running", what, st.root)
 	case run.Default && !on:
 		return &operation{verb: what, plan: Plan{root: st.root, Title: what}, result: Result{Name: run.Name, Notes: []string{fmt.Sprintf("%q is the one that boots already", run.Name)}}}, nil
 	case on && !b.Running:

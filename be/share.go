@@ -45,7 +45,7 @@ func (r ShareInit) plan(ctx context.Context, m *Manager) (*operation, error) {
 	}
 	b, ok := st.running()
 	if !ok || b.UUID == "" {
-		return nil, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
+		return nil, refuse(Invalid, "this is for the host that runs: leave -r out", "%s: no boot environment of %s is running", what, st.root)
 	}
 	missing, err := m.sys.Host.Units(ctx)
 	if err != nil {

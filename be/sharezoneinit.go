@@ -42,7 +42,7 @@ func (r ShareInit) planZone(ctx context.Context, m *Manager, st *state) (*operat
 		return nil, err
 	}
 	if m.policy(z.Name) == ZoneExcluded {
-		return nil, refuse(Invalid, "the configuration file says so", "%s: the policy of the zone is %q", what, ZoneExcluded)
+		return nil, refuse(Invalid, "policy in the table of that zone in /etc/snapbe/snapbe.toml says so", "%s: the policy of the zone is %q", what, ZoneExcluded)
 	}
 	if err := m.refuseUp(ctx, z.Name, what); err != nil {
 		return nil, err

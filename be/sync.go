@@ -68,7 +68,7 @@ func (r Sync) plan(ctx context.Context, m *Manager) (*operation, error) {
 	source, ok := st.running()
 	switch {
 	case !ok:
-		return nil, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
+		return nil, refuse(Invalid, "this is for the host that runs: leave -r out", "%s: no boot environment of %s is running", what, st.root)
 	case target.Running:
 		return nil, refuse(Busy, "name another one", "%s: it is running, and the files are its own", what)
 	case target.UUID == "":

@@ -111,7 +111,7 @@ func (st *state) zone(name, what string) (found zones.Zone, err error) {
 		switch {
 		case z.Name != name:
 		case found.Name != "":
-			return zones.Zone{}, refuse(Failed, fmt.Sprintf("zfs rename %s gives it another name", z.Dataset), "%s: there is more than one: %s, %s", what, found.Dataset, z.Dataset)
+			return zones.Zone{}, refuse(Failed, fmt.Sprintf("zfs rename %s %s/NEWNAME gives it another name", z.Dataset, parent(z.Dataset)), "%s: there is more than one: %s, %s", what, found.Dataset, z.Dataset)
 		default:
 			found = z
 		}
@@ -154,7 +154,7 @@ func (m *Manager) chosenZones(st *state, b BE, choice ZoneChoice, what string) (
 			return nil, cmp.Or(st.refuseAbsent(what), err)
 		}
 		if p := m.policy(name); p != ZoneFollows {
-			return nil, refuse(Invalid, "the configuration file says so", "%s: the policy of the zone %q is %q", what, name, p)
+			return nil, refuse(Invalid, "policy in the table of that zone in /etc/snapbe/snapbe.toml says so", "%s: the policy of the zone %q is %q", what, name, p)
 		}
 	}
 	var chosen []zones.BE

@@ -104,7 +104,7 @@ func (r ZoneAttach) find(ctx context.Context, m *Manager, what string) (*state, 
 	}
 	switch {
 	case m.policy(z.Name) == ZoneExcluded:
-		return nil, b, z, refuse(Invalid, "the configuration file says so", "%s: its policy is %q", what, ZoneExcluded)
+		return nil, b, z, refuse(Invalid, "policy in the table of that zone in /etc/snapbe/snapbe.toml says so", "%s: its policy is %q", what, ZoneExcluded)
 	case b.UUID == "":
 		return nil, b, z, refuse(Failed, "snapbe activate gives it one", "%s to %q: that has no UUID", what, b.Name)
 	}

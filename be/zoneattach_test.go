@@ -213,7 +213,7 @@ func TestZoneTwins(t *testing.T) {
 	set(t, w, "tank/zones/web/ROOT/zbe", zfs.Props{zones.PropParent: "00000000-0000-4000-9000-000000000001"})
 	const what = `attach the zone "web": `
 	refused(t, w, be.ZoneAttach{Name: "web", Container: "tank/zones"}, refusal{be.Failed,
-		what + "there is more than one: rpool/zones/web, tank/zones/web", "zfs rename tank/zones/web gives it another name"})
+		what + "there is more than one: rpool/zones/web, tank/zones/web", "zfs rename tank/zones/web tank/zones/NEWNAME gives it another name"})
 	refused(t, w, be.ZoneAttach{Name: "web", Container: "tank/other"}, refusal{be.NotFound,
 		what + "it is not in tank/other, but rpool/zones/web", "snapbe zone attach web takes that one"})
 

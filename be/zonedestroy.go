@@ -49,7 +49,7 @@ func (r ZoneDestroy) plan(ctx context.Context, m *Manager) (*operation, error) {
 		return nil, err
 	}
 	if m.policy(z.Name) == ZoneExcluded {
-		return nil, refuse(Invalid, "the configuration file says so", "%s: its policy is %q", what, ZoneExcluded)
+		return nil, refuse(Invalid, "policy in the table of that zone in /etc/snapbe/snapbe.toml says so", "%s: its policy is %q", what, ZoneExcluded)
 	}
 	if err := m.refuseUp(ctx, z.Name, what); err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ func (r ZoneFailback) plan(ctx context.Context, m *Manager) (*operation, error) 
 		return nil, err
 	}
 	if p := m.policy(z.Name); p != ZoneFollows {
-		return nil, refuse(Invalid, "the configuration file says so", "%s: its policy is %q", what, p)
+		return nil, refuse(Invalid, "policy in the table of that zone in /etc/snapbe/snapbe.toml says so", "%s: its policy is %q", what, p)
 	}
 	prev, ok := st.byUUID(st.props.Local(propPrevious))
 	if !ok || prev.UUID == b.UUID {

@@ -96,7 +96,7 @@ func (m *Manager) statusZones(ctx context.Context, st *state, s *Status) error {
 	s.ZonesIn = st.zoneRoots
 	for _, z := range st.zones {
 		if slices.Contains(s.Zones, z.Name) {
-			s.Problems = append(s.Problems, fmt.Sprintf("there is more than one zone %q, and only one of them can boot: zfs rename %s", z.Name, z.Dataset))
+			s.Problems = append(s.Problems, fmt.Sprintf("there is more than one zone %q, and only one of them can boot: zfs rename %s %s/NEWNAME", z.Name, z.Dataset, parent(z.Dataset)))
 		}
 		s.Zones = append(s.Zones, z.Name)
 	}

@@ -20,7 +20,7 @@ func (m *Manager) readZonesToChange(ctx context.Context, what string) (*state, B
 	}
 	b, ok := st.running()
 	if !ok || b.UUID == "" {
-		return nil, BE{}, refuse(Invalid, "", "%s: no boot environment of %s is running", what, st.root)
+		return nil, BE{}, refuse(Invalid, "this is for the host that runs: leave -r out", "%s: no boot environment of %s is running", what, st.root)
 	}
 	return st, b, nil
 }

@@ -102,7 +102,7 @@ func (c config) mistake() string {
 	}
 	for _, p := range c.Trial.Cmdline {
 		if !kernelParameter.MatchString(p) {
-			return fmt.Sprintf("trial.cmdline has %q, and must have kernel parameters such as systemd.watchdog_sec=60", p)
+			return fmt.Sprintf("trial.cmdline has %q, and must have kernel parameters such as systemd.watchdog_sec=180", p)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Upgrade.Commands)) {

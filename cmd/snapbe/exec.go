@@ -22,7 +22,7 @@ type execCmd struct {
 
 // Help is shown below the summary.
 func (execCmd) Help() string {
-	return `The command sees the whole BE at /, with /dev, /proc and /sys. Services are not started inside, and nothing is left behind when it ends. The exit code is the command's own: 126 where it cannot be run, 127 where it is not found, and 125 where snapbe itself failed. In zones it is that of the first that failed.`
+	return `Flags go before the command: snapbe exec BE --zone web -- COMMAND. The command sees the whole BE at /, with /dev, /proc and /sys. Services are not started inside, and nothing is left behind when it ends. The exit code is the command's own: 126 where it cannot be run, 127 where it is not found, and 125 where snapbe itself failed. In zones it is that of the first that failed.`
 }
 
 // Run runs a command in a boot environment.

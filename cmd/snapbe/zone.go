@@ -158,7 +158,7 @@ type zoneCloneCmd struct {
 
 // Help is shown below the summary.
 func (zoneCloneCmd) Help() string {
-	return `By a ZFS clone, in seconds; the zone may run. The new one gets a machine ID, host keys and a host name of its own, and a copy of the settings.`
+	return `By a ZFS clone, in seconds; the zone may run. The new one gets a machine ID at its first start, no SSH host keys (ssh-keygen -A in it makes new ones), its own host name where the other one's stood, and a copy of the settings. It does not start with the host: machinectl enable NEW has it do so.`
 }
 
 // Run clones a zone.

@@ -34,6 +34,9 @@ put 644 packaging/deb/lintian-overrides /usr/share/lintian/overrides/snapbe
 for doc in README.md docs/*.md; do
 	put 644 "$doc" "/usr/share/doc/snapbe/${doc#docs/}"
 done
+# There they lie beside it.
+sed -i 's,](docs/\([a-z-]*\.md\),](\1,g; s,\[snapbe(8)\](docs/snapbe\.8),snapbe(8),g' "$root/usr/share/doc/snapbe/README.md"
+put 644 synclist/debian.synclist /usr/share/doc/snapbe/examples/debian.synclist
 
 put 644 docs/snapbe.8 /usr/share/man/man8/snapbe.8
 put 644 CHANGELOG.md /usr/share/doc/snapbe/changelog
