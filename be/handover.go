@@ -51,10 +51,7 @@ func (a handoverArgs) left(failed ...string) (h handover) {
 // part tells whether a zone is handed over: by what was found when that began.
 func (a handoverArgs) part(m *Manager) func(zones.Zone) bool {
 	return func(z zones.Zone) bool {
-		in := func(some []string) bool {
-			return slices.Contains(some, everyZone) || slices.Contains(some, z.Dataset) || slices.Contains(some, parent(z.Dataset))
-		}
-		return m.follows(z.Name, a.Spare) && !in(a.Absent) && (len(a.Only) == 0 || in(a.Only))
+		return m.follows(z.Name, a.Spare) && !among(a.Absent, z.Dataset) && (len(a.Only) == 0 || among(a.Only, z.Dataset))
 	}
 }
 

@@ -105,6 +105,11 @@ func (st *state) there(in []string) []string {
 	})
 }
 
+// among tells whether a zone is one of some zones, or lies in one of some datasets.
+func among(some []string, zone string) bool {
+	return slices.Contains(some, everyZone) || slices.Contains(some, zone) || slices.Contains(some, parent(zone))
+}
+
 // isZone tells whether a dataset is one of a zone, and not one that zones lie in.
 func (st *state) isZone(dataset string) bool {
 	return !slices.Contains(st.zoneRoots, dataset) && !slices.Contains(st.zonesAbsent, dataset)

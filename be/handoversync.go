@@ -93,15 +93,14 @@ func (h *handingOver) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	inTime, cancel, each := ctx, context.CancelFunc(func() {}), time.Duration(0)
+	inTime, cancel := ctx, context.CancelFunc(func() {})
 	if h.args.boot || h.args.recovering { // and all that wait for the boot
-		each = h.m.zoneTime()
 		if h.m.zonesUntil.IsZero() { // what is recovered before has its part of it
-			h.m.zonesUntil = time.Now().Add(4 * each)
+			h.m.zonesUntil = time.Now().Add(4 * h.m.zoneTime())
 		}
 		inTime, cancel = context.WithDeadline(ctx, h.m.zonesUntil)
 	}
-	failed := h.m.applyZones(inTime, h.op, s, h.point(), each)
+	failed := h.m.applyZones(inTime, h.op, s, h.point())
 	cancel()
 	if ctx.Err() != nil {
 		return errors.Join(failed, ctx.Err())

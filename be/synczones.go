@@ -131,7 +131,7 @@ func (s *syncing) leaveHalf() {
 		return
 	}
 	s.zones = slices.DeleteFunc(s.zones, func(z *syncing) bool {
-		left := len(z.source.partly) > 0 && (slices.Contains(h.Left, everyZone) || slices.Contains(h.Left, zonepaths([]*syncing{z})[0]))
+		left := len(z.source.partly) > 0 && among(h.Left, zonepaths([]*syncing{z})[0])
 		if left {
 			s.zoneNotes = append(s.zoneNotes, fmt.Sprintf("the zone %q is not synced: what changed last in %s is not all in it; snapbe handover first", z.zone, s.st.nameOf(h.From)))
 		}
@@ -201,7 +201,7 @@ func (m *Manager) addZoneSync(op *operation, id string, args syncArgs, s *syncin
 	op.add(journal.Step{
 		Name: "sync the zones, each by its own synclist",
 		Do: func(ctx context.Context) error {
-			return m.applyZones(ctx, op, s, args.Snap, 0)
+			return m.applyZones(ctx, op, s, args.Snap)
 		},
 		Undo: func(ctx context.Context) error {
 			of, err := m.zonesOf(ctx, args.To)
@@ -215,9 +215,9 @@ func (m *Manager) addZoneSync(op *operation, id string, args syncArgs, s *syncin
 	})
 }
 
-// applyZones syncs zone by zone, none for longer than each, where that is not 0. What is
-// wrong with one keeps no other from it, but fails in the end.
-func (m *Manager) applyZones(ctx context.Context, op *operation, s *syncing, snap string, each time.Duration) error {
+// applyZones syncs zone by zone. Where there is a deadline, none takes the time of those
+// that come after it. What is wrong with one keeps no other from it, but fails in the end.
+func (m *Manager) applyZones(ctx context.Context, op *operation, s *syncing, snap string) error {
 	if err := m.rememberZones(ctx, s.zones); err != nil { // with the snapshots made since
 		return err
 	}
@@ -229,9 +229,8 @@ func (m *Manager) applyZones(ctx context.Context, op *operation, s *syncing, sna
 	}
 	for i, z := range s.zones {
 		inTime, cancel := ctx, context.CancelFunc(func() {})
-		if each > 0 { // and none takes the time of those that come after it
-			end, _ := ctx.Deadline()
-			inTime, cancel = context.WithTimeout(ctx, min(each, time.Until(end)/time.Duration(len(s.zones)-i)))
+		if end, bound := ctx.Deadline(); bound {
+			inTime, cancel = context.WithTimeout(ctx, min(m.zoneTime(), time.Until(end)/time.Duration(len(s.zones)-i)))
 		}
 		report, err := z.beginAndApply(inTime, snap, op.verb)
 		cancel()
